@@ -1,0 +1,32 @@
+//! The domain: builders, builds, steps, logs, changes, requests, and [`Event`].
+//!
+//! The words are Buildbot 0.8's. Nothing here does input or output, and nothing here can fail;
+//! every other room gives and takes these values.
+//!
+//! Not here: how anything is stored (`db`), shown (`render`) or decided (`master`).
+
+mod build;
+mod builder;
+mod change;
+mod event;
+mod log;
+mod property;
+mod request;
+mod results;
+mod source_stamp;
+mod time;
+mod user;
+mod worker;
+
+pub use build::{Build, BuildRef, Step};
+pub use builder::{BigState, Builder, BuilderEvent};
+pub use change::Change;
+pub use event::{DeliveryState, Event, Seq, Stored, TargetState};
+pub use log::{Channel, Log, LogKind, Segment};
+pub use property::{Properties, Property};
+pub use request::{BuildRequest, Buildset};
+pub use results::Results;
+pub use source_stamp::{Patch, SourceStamp};
+pub use time::Time;
+pub use user::User;
+pub use worker::Worker;
