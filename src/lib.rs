@@ -11,4 +11,5 @@
 //! [`status`] tells. Which room may name which is a table in `ARCHITECTURE.md`, held by `tests/house.rs`.
 
 pub mod clock;
+pub mod config;
 pub mod model;
