@@ -1,0 +1,85 @@
+//! Builds with their steps and logs.
+
+mod rows;
+mod select;
+
+pub use select::{Order, Selection, select};
+
+pub(super) use rows::{StepRow, finished_steps, of_ids};
+
+use super::engine::Conn;
+use super::schema::builds;
+use super::{DbError, builders};
+use crate::model::Build;
+use diesel::prelude::*;
+
+/// One build with steps and logs. `number` may be negative: −1 is the newest, running ones included.
+pub fn find(conn: &mut Conn, builder: &str, number: i64) -> Result<Option<Build>, DbError> {
+    let Some(builder_id) = builders::id(conn, builder)? else {
+        return Ok(None);
+    };
+    let id: Option<i64> = if number >= 0 {
+        id(conn, builder_id, number)?
+    } else {
+        builds::table
+            .filter(builds::builder_id.eq(builder_id))
+            .order(builds::number.desc())
+            .offset(-(number + 1))
+            .select(builds::id)
+            .first(&mut conn.engine)
+            .optional()?
+    };
+    match id {
+        Some(id) => Ok(of_ids(conn, &[id], true)?.pop()),
+        None => Ok(None),
+    }
+}
+
+/// Every build without an end, with steps and logs.
+pub fn running(conn: &mut Conn) -> Result<Vec<Build>, DbError> {
+    let ids: Vec<i64> = builds::table
+        .filter(builds::finished.is_null())
+        .order((builds::started, builds::id))
+        .select(builds::id)
+        .load(&mut conn.engine)?;
+    of_ids(conn, &ids, true)
+}
+
+/// The newest finished build of each of these builders that has one, without steps; of every builder ever known if none
+/// is named.
+pub fn last_finished(conn: &mut Conn, builders: &[String]) -> Result<Vec<Build>, DbError> {
+    let mut ids = Vec::new();
+    for (_, builder_id) in builders::ids(conn, builders)? {
+        let newest: Option<i64> = builds::table
+            .filter(builds::builder_id.eq(builder_id))
+            .filter(builds::finished.is_not_null())
+            .order((builds::finished.desc(), builds::id.desc()))
+            .select(builds::id)
+            .first(&mut conn.engine)
+            .optional()?;
+        ids.extend(newest);
+    }
+    of_ids(conn, &ids, false)
+}
+
+/// The newest numbers kept for a builder (at most `limit`), newest first.
+pub fn numbers(conn: &mut Conn, builder: &str, limit: i64) -> Result<Vec<i64>, DbError> {
+    let Some(builder_id) = builders::id(conn, builder)? else {
+        return Ok(Vec::new());
+    };
+    Ok(builds::table
+        .filter(builds::builder_id.eq(builder_id))
+        .order(builds::number.desc())
+        .limit(limit.max(0))
+        .select(builds::number)
+        .load(&mut conn.engine)?)
+}
+
+pub(super) fn id(conn: &mut Conn, builder_id: i64, number: i64) -> Result<Option<i64>, DbError> {
+    Ok(builds::table
+        .filter(builds::builder_id.eq(builder_id))
+        .filter(builds::number.eq(number))
+        .select(builds::id)
+        .first(&mut conn.engine)
+        .optional()?)
+}

@@ -1,0 +1,154 @@
+//! From rows to builds.
+
+use crate::db::columns::{from_json, results};
+use crate::db::engine::Conn;
+use crate::db::schema::{builders, builds, steps};
+use crate::db::{DbError, logs};
+use crate::model::{Build, Step, Time};
+use diesel::prelude::*;
+use std::collections::{HashMap, HashSet};
+
+/// How many rows are asked for by number in one statement.
+const AT_ONCE: usize = 400;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = builds)]
+struct BuildRow {
+    id: i64,
+    number: i64,
+    worker: String,
+    started: i64,
+    finished: Option<i64>,
+    results: Option<i16>,
+    eta: Option<i64>,
+    reason: String,
+    text: String,
+    requests: String,
+    properties: String,
+    source_stamps: String,
+}
+
+impl BuildRow {
+    fn build(self, builder: String) -> Result<Build, DbError> {
+        Ok(Build {
+            builder,
+            number: self.number,
+            reason: self.reason,
+            source_stamps: from_json("builds.source_stamps", &self.source_stamps)?,
+            requests: from_json("builds.requests", &self.requests)?,
+            properties: from_json("builds.properties", &self.properties)?,
+            worker: self.worker,
+            started: Time(self.started),
+            finished: self.finished.map(Time),
+            results: results("builds.results", self.results)?,
+            text: from_json("builds.text", &self.text)?,
+            eta: self.eta.map(Time),
+            steps: Vec::new(),
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = steps)]
+pub(in crate::db) struct StepRow {
+    build_id: i64,
+    number: i32,
+    name: String,
+    text: String,
+    text2: String,
+    results: Option<i16>,
+    started: Option<i64>,
+    finished: Option<i64>,
+    hidden: bool,
+    waiting_for_locks: bool,
+    statistics: String,
+    urls: String,
+    expected_seconds: Option<f64>,
+}
+
+impl StepRow {
+    /// Without its logs.
+    pub fn step(self) -> Result<Step, DbError> {
+        Ok(Step {
+            number: self.number,
+            name: self.name,
+            text: from_json("steps.text", &self.text)?,
+            text2: from_json("steps.text2", &self.text2)?,
+            results: results("steps.results", self.results)?,
+            started: self.started.map(Time),
+            finished: self.finished.map(Time),
+            hidden: self.hidden,
+            waiting_for_locks: self.waiting_for_locks,
+            statistics: from_json("steps.statistics", &self.statistics)?,
+            urls: from_json("steps.urls", &self.urls)?,
+            logs: Vec::new(),
+            expected_seconds: self.expected_seconds,
+        })
+    }
+}
+
+/// The builds of these rows, in the order asked for; with steps and logs if `with_steps`.
+pub(in crate::db) fn of_ids(conn: &mut Conn, ids: &[i64], with_steps: bool) -> Result<Vec<Build>, DbError> {
+    let mut found: HashMap<i64, Build> = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(AT_ONCE) {
+        let rows: Vec<(BuildRow, String)> = match some {
+            // Its text never varies, so it stays prepared.
+            [id] => builds::table
+                .inner_join(builders::table)
+                .filter(builds::id.eq(id))
+                .select((BuildRow::as_select(), builders::name))
+                .load(&mut conn.engine)?,
+            some => builds::table
+                .inner_join(builders::table)
+                .filter(builds::id.eq_any(some))
+                .select((BuildRow::as_select(), builders::name))
+                .load(&mut conn.engine)?,
+        };
+        for (row, builder) in rows {
+            found.insert(row.id, row.build(builder)?);
+        }
+        if with_steps {
+            for (build, step) in steps_of(conn, some)? {
+                if let Some(build) = found.get_mut(&build) {
+                    build.steps.push(step);
+                }
+            }
+        }
+    }
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Steps with logs, by build and in order.
+fn steps_of(conn: &mut Conn, builds: &[i64]) -> Result<Vec<(i64, Step)>, DbError> {
+    let order = (steps::build_id, steps::number);
+    let rows: Vec<StepRow> = match builds {
+        [build] => steps::table
+            .filter(steps::build_id.eq(build))
+            .order(order)
+            .select(StepRow::as_select())
+            .load(&mut conn.engine)?,
+        builds => steps::table
+            .filter(steps::build_id.eq_any(builds))
+            .order(order)
+            .select(StepRow::as_select())
+            .load(&mut conn.engine)?,
+    };
+    let mut logs = logs::of_builds(conn, builds)?;
+    let with_logs = |row: StepRow| {
+        let build = row.build_id;
+        let mut step = row.step()?;
+        step.logs = logs.remove(&(build, step.number)).unwrap_or_default();
+        Ok((build, step))
+    };
+    rows.into_iter().map(with_logs).collect()
+}
+
+/// The numbers of the steps of a build that have ended.
+pub(in crate::db) fn finished_steps(conn: &mut Conn, build: i64) -> Result<HashSet<i32>, DbError> {
+    let numbers: Vec<i32> = steps::table
+        .filter(steps::build_id.eq(build))
+        .filter(steps::finished.is_not_null())
+        .select(steps::number)
+        .load(&mut conn.engine)?;
+    Ok(numbers.into_iter().collect())
+}

@@ -1,0 +1,233 @@
+//! Choosing builds, each way along an index and bounded by what is asked for.
+//!
+//! First the keys are gathered, one range of an index per builder and branch, each cut off at what the ranges before
+//! it have already filled; only then the rows of the chosen ones are read. A page so costs the same however many
+//! builds are stored.
+
+use super::of_ids;
+use crate::db::engine::{Conn, MultiBackend};
+use crate::db::schema::{build_branches, builds};
+use crate::db::{DbError, builders, columns};
+use crate::model::{Build, Time};
+use diesel::prelude::*;
+
+/// Which builds, in which order.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Empty means all.
+    pub builders: Vec<String>,
+    pub worker: Option<String>,
+    pub order: Order,
+    /// Only finished ones, only running ones, or both.
+    pub finished: Option<bool>,
+    /// The ordering time (start or finish) in `[from, to)`.
+    pub from: Option<Time>,
+    pub to: Option<Time>,
+    /// Only numbers below this (paging within one builder).
+    pub before_number: Option<i64>,
+    /// Any of these branches in any source stamp; `None` in the list is the null branch, which an empty one equals.
+    /// Empty means all.
+    pub branches: Vec<Option<String>>,
+    pub with_steps: bool,
+    pub limit: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By number within one builder, else by start; newest first.
+    #[default]
+    Started,
+    /// By finish time, newest first; only finished builds.
+    Finished,
+}
+
+/// Where a build comes in the order: later keys first.
+type Key = (i64, i64);
+
+/// See [`Selection`]; each index-backed and bounded by `limit`.
+pub fn select(conn: &mut Conn, selection: &Selection) -> Result<Vec<Build>, DbError> {
+    let limit = usize::try_from(selection.limit).unwrap_or(0);
+    if limit == 0 || (selection.order == Order::Finished && selection.finished == Some(false)) {
+        return Ok(Vec::new());
+    }
+    let mut newest = Newest { keys: Vec::new(), limit };
+    if selection.finished == Some(false) {
+        newest.add(running(conn, selection)?);
+    } else if selection.builders.is_empty() && selection.branches.is_empty() {
+        along_builds(conn, selection, None, &mut newest)?;
+    } else {
+        for (_, builder) in builders::ids(conn, &selection.builders)? {
+            if selection.branches.is_empty() {
+                along_builds(conn, selection, Some(builder), &mut newest)?;
+            }
+            for branch in &selection.branches {
+                along_branches(conn, selection, builder, branch.as_deref(), &mut newest)?;
+            }
+        }
+    }
+    let ids: Vec<i64> = newest.keys.into_iter().map(|(_, id)| id).collect();
+    of_ids(conn, &ids, selection.with_steps)
+}
+
+/// The newest keys met so far, each once, newest first.
+struct Newest {
+    keys: Vec<Key>,
+    limit: usize,
+}
+
+impl Newest {
+    fn add(&mut self, keys: Vec<Key>) {
+        self.keys.extend(keys);
+        self.keys.sort_unstable_by(|a, b| b.cmp(a));
+        self.keys.dedup();
+        self.keys.truncate(self.limit);
+    }
+
+    /// Nothing with an earlier key is of interest any more.
+    fn floor(&self) -> Option<i64> {
+        if self.keys.len() < self.limit { None } else { self.keys.last().map(|(key, _)| *key) }
+    }
+
+    /// The later of this and the moment asked for.
+    fn from(&self, selection: &Selection) -> Option<i64> {
+        self.floor().max(selection.from.map(|from| from.0))
+    }
+}
+
+/// The running ones are few, so all are looked at.
+fn running(conn: &mut Conn, selection: &Selection) -> Result<Vec<Key>, DbError> {
+    let mut query = builds::table.into_boxed::<MultiBackend>().filter(builds::finished.is_null());
+    if !selection.builders.is_empty() {
+        let ids = builders::ids(conn, &selection.builders)?.into_iter().map(|(_, id)| id);
+        query = query.filter(builds::builder_id.eq_any(ids.collect::<Vec<i64>>()));
+    }
+    if let Some(worker) = &selection.worker {
+        query = query.filter(builds::worker.eq(worker));
+    }
+    if let Some(before) = selection.before_number {
+        query = query.filter(builds::number.lt(before));
+    }
+    if let Some(from) = selection.from {
+        query = query.filter(builds::started.ge(from.0));
+    }
+    if let Some(to) = selection.to {
+        query = query.filter(builds::started.lt(to.0));
+    }
+    if !selection.branches.is_empty() {
+        let branches: Vec<String> = selection.branches.iter().map(|b| columns::branch(b.as_deref())).collect();
+        let there = build_branches::table
+            .filter(build_branches::build_id.eq(builds::id))
+            .filter(build_branches::branch.eq_any(branches));
+        query = query.filter(diesel::dsl::exists(there));
+    }
+    Ok(query.select((builds::started, builds::id)).load(&mut conn.engine)?)
+}
+
+fn along_builds(
+    conn: &mut Conn,
+    selection: &Selection,
+    builder: Option<i64>,
+    newest: &mut Newest,
+) -> Result<(), DbError> {
+    let mut query = builds::table.into_boxed::<MultiBackend>().limit(selection.limit);
+    if let Some(builder) = builder {
+        query = query.filter(builds::builder_id.eq(builder));
+    }
+    if let Some(worker) = &selection.worker {
+        query = query.filter(builds::worker.eq(worker));
+    }
+    if let Some(before) = selection.before_number {
+        query = query.filter(builds::number.lt(before));
+    }
+    if selection.finished == Some(true) {
+        query = query.filter(builds::finished.is_not_null());
+    }
+    let timed = selection.from.is_some() || selection.to.is_some();
+    let keys: Vec<Key> = match selection.order {
+        Order::Started
+            if builder.is_some() && selection.builders.len() == 1 && !timed && selection.worker.is_none() =>
+        {
+            query.order(builds::number.desc()).select((builds::number, builds::id)).load(&mut conn.engine)?
+        }
+        Order::Started => {
+            if let Some(from) = newest.from(selection) {
+                query = query.filter(builds::started.ge(from));
+            }
+            if let Some(to) = selection.to {
+                query = query.filter(builds::started.lt(to.0));
+            }
+            query
+                .order((builds::started.desc(), builds::id.desc()))
+                .select((builds::started, builds::id))
+                .load(&mut conn.engine)?
+        }
+        Order::Finished => {
+            query = query.filter(builds::finished.is_not_null());
+            if let Some(from) = newest.from(selection) {
+                query = query.filter(builds::finished.ge(from));
+            }
+            if let Some(to) = selection.to {
+                query = query.filter(builds::finished.lt(to.0));
+            }
+            query
+                .order((builds::finished.desc(), builds::id.desc()))
+                .select((builds::finished.assume_not_null(), builds::id))
+                .load(&mut conn.engine)?
+        }
+    };
+    newest.add(keys);
+    Ok(())
+}
+
+fn along_branches(
+    conn: &mut Conn,
+    selection: &Selection,
+    builder: i64,
+    branch: Option<&str>,
+    newest: &mut Newest,
+) -> Result<(), DbError> {
+    let mut query = build_branches::table
+        .inner_join(builds::table)
+        .into_boxed::<MultiBackend>()
+        .filter(build_branches::builder_id.eq(builder))
+        .filter(build_branches::branch.eq(columns::branch(branch)))
+        .limit(selection.limit);
+    if let Some(worker) = &selection.worker {
+        query = query.filter(builds::worker.eq(worker));
+    }
+    if let Some(before) = selection.before_number {
+        query = query.filter(builds::number.lt(before));
+    }
+    if selection.finished == Some(true) {
+        query = query.filter(builds::finished.is_not_null());
+    }
+    let keys: Vec<Key> = match selection.order {
+        Order::Started => {
+            if let Some(from) = newest.from(selection) {
+                query = query.filter(build_branches::started.ge(from));
+            }
+            if let Some(to) = selection.to {
+                query = query.filter(build_branches::started.lt(to.0));
+            }
+            query
+                .order((build_branches::started.desc(), build_branches::build_id.desc()))
+                .select((build_branches::started, build_branches::build_id))
+                .load(&mut conn.engine)?
+        }
+        Order::Finished => {
+            query = query.filter(build_branches::finished.is_not_null());
+            if let Some(from) = newest.from(selection) {
+                query = query.filter(build_branches::finished.ge(from));
+            }
+            if let Some(to) = selection.to {
+                query = query.filter(build_branches::finished.lt(to.0));
+            }
+            query
+                .order((build_branches::finished.desc(), build_branches::build_id.desc()))
+                .select((build_branches::finished.assume_not_null(), build_branches::build_id))
+                .load(&mut conn.engine)?
+        }
+    };
+    newest.add(keys);
+    Ok(())
+}

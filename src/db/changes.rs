@@ -1,0 +1,154 @@
+//! Changes to the source.
+
+use super::DbError;
+use super::columns::{clean, clean_option, from_json, json};
+use super::engine::{Conn, each};
+use super::schema::changes;
+use crate::model::{Change, Time};
+use diesel::prelude::*;
+use std::borrow::Cow;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = changes)]
+struct Row {
+    number: i64,
+    who: String,
+    files: String,
+    comments: String,
+    revision: Option<String>,
+    branch: Option<String>,
+    category: Option<String>,
+    happened: i64,
+    revlink: Option<String>,
+    properties: String,
+    repository: String,
+    codebase: String,
+    project: String,
+}
+
+impl Row {
+    fn change(self) -> Result<Change, DbError> {
+        Ok(Change {
+            number: self.number,
+            who: self.who,
+            files: from_json("changes.files", &self.files)?,
+            comments: self.comments,
+            revision: self.revision,
+            branch: self.branch,
+            category: self.category,
+            when: Time(self.happened),
+            revlink: self.revlink,
+            properties: from_json("changes.properties", &self.properties)?,
+            repository: self.repository,
+            codebase: self.codebase,
+            project: self.project,
+        })
+    }
+}
+
+fn all(rows: Vec<Row>) -> Result<Vec<Change>, DbError> {
+    rows.into_iter().map(Row::change).collect()
+}
+
+/// Newest first; only numbers below `before` if given.
+pub fn recent(conn: &mut Conn, count: i64, before: Option<i64>) -> Result<Vec<Change>, DbError> {
+    let rows = changes::table
+        .filter(changes::number.lt(before.unwrap_or(i64::MAX)))
+        .order(changes::number.desc())
+        .limit(count.max(0))
+        .select(Row::as_select())
+        .load(&mut conn.engine)?;
+    all(rows)
+}
+
+/// Oldest first, numbers above `after`, at most `count`.
+pub fn after(conn: &mut Conn, after: i64, count: i64) -> Result<Vec<Change>, DbError> {
+    let rows = changes::table
+        .filter(changes::number.gt(after))
+        .order(changes::number)
+        .limit(count.max(0))
+        .select(Row::as_select())
+        .load(&mut conn.engine)?;
+    all(rows)
+}
+
+pub fn find(conn: &mut Conn, number: i64) -> Result<Option<Change>, DbError> {
+    let row: Option<Row> = changes::table.find(number).select(Row::as_select()).first(&mut conn.engine).optional()?;
+    row.map(Row::change).transpose()
+}
+
+/// When in `[from, to)`, newest first.
+pub fn between(conn: &mut Conn, from: Time, to: Time, limit: i64) -> Result<Vec<Change>, DbError> {
+    let rows = changes::table
+        .filter(changes::happened.ge(from.0))
+        .filter(changes::happened.lt(to.0))
+        .order((changes::happened.desc(), changes::number.desc()))
+        .limit(limit.max(0))
+        .select(Row::as_select())
+        .load(&mut conn.engine)?;
+    all(rows)
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = changes, treat_none_as_default_value = false)]
+pub(super) struct Written<'a> {
+    number: i64,
+    who: Cow<'a, str>,
+    files: String,
+    comments: Cow<'a, str>,
+    revision: Option<Cow<'a, str>>,
+    branch: Option<Cow<'a, str>>,
+    category: Option<Cow<'a, str>>,
+    happened: i64,
+    revlink: Option<Cow<'a, str>>,
+    properties: String,
+    repository: Cow<'a, str>,
+    codebase: Cow<'a, str>,
+    project: Cow<'a, str>,
+}
+
+impl<'a> Written<'a> {
+    pub fn of(change: &'a Change) -> Result<Written<'a>, DbError> {
+        Ok(Written {
+            number: change.number,
+            who: clean(&change.who),
+            files: json(&change.files)?,
+            comments: clean(&change.comments),
+            revision: clean_option(change.revision.as_deref()),
+            branch: clean_option(change.branch.as_deref()),
+            category: clean_option(change.category.as_deref()),
+            happened: change.when.0,
+            revlink: clean_option(change.revlink.as_deref()),
+            properties: json(&change.properties)?,
+            repository: clean(&change.repository),
+            codebase: clean(&change.codebase),
+            project: clean(&change.project),
+        })
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Written<'static> {
+        let own = |text: Cow<str>| Cow::Owned(text.into_owned());
+        Written {
+            number: self.number,
+            who: own(self.who),
+            files: self.files,
+            comments: own(self.comments),
+            revision: self.revision.map(own),
+            branch: self.branch.map(own),
+            category: self.category.map(own),
+            happened: self.happened,
+            revlink: self.revlink.map(own),
+            properties: self.properties,
+            repository: own(self.repository),
+            codebase: own(self.codebase),
+            project: own(self.project),
+        }
+    }
+}
+
+pub(super) fn add(conn: &mut Conn, change: &Change) -> Result<(), DbError> {
+    let row = Written::of(change)?;
+    each!(conn, |c| diesel::insert_into(changes::table).values(row).execute(c))?;
+    Ok(())
+}

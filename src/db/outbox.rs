@@ -1,0 +1,221 @@
+//! Deliveries of the durable targets: what is still to be sent, and the ledger of what was.
+
+use super::DbError;
+use super::columns::{clean, clean_option, from_json, json, micros};
+use super::engine::{Conn, MultiBackend, each, kept};
+use super::schema::outbox;
+use crate::model::{Seq, Time};
+use diesel::prelude::*;
+use serde_json::Value;
+
+/// One thing to be sent to one destination.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Delivery {
+    /// `<target>/<seq>` with `/<n>` where one event makes several; always the same payload.
+    pub id: String,
+    pub target: String,
+    pub destination: String,
+    /// Only the newest waiting one per key of a target is sent.
+    pub key: Option<String>,
+    pub seq: Seq,
+    pub payload: Value,
+    pub state: State,
+    pub attempts: i32,
+    pub created: Time,
+    pub last_try: Option<Time>,
+    pub next_try: Time,
+    /// The answer or error of the last attempt.
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Waiting,
+    Sending,
+    Delivered,
+    Retrying,
+    Dead,
+    Superseded,
+}
+
+impl State {
+    const ALL: [State; 6] =
+        [State::Waiting, State::Sending, State::Delivered, State::Retrying, State::Dead, State::Superseded];
+
+    pub(super) fn code(self) -> i16 {
+        self as i16
+    }
+
+    fn from_code(code: i16) -> Result<State, DbError> {
+        let found = usize::try_from(code).ok().and_then(|code| State::ALL.get(code).copied());
+        found.ok_or_else(|| DbError::Decode { column: "outbox.state", what: code.to_string() })
+    }
+
+    /// Something is still to be done for it.
+    pub fn is_unfinished(self) -> bool {
+        match self {
+            State::Waiting | State::Sending | State::Retrying => true,
+            State::Delivered | State::Dead | State::Superseded => false,
+        }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = outbox)]
+struct Row {
+    id: String,
+    target: String,
+    destination: String,
+    key: Option<String>,
+    seq: i64,
+    payload: String,
+    state: i16,
+    attempts: i32,
+    created: i64,
+    last_try: Option<i64>,
+    next_try: i64,
+    detail: Option<String>,
+}
+
+impl Row {
+    fn delivery(self) -> Result<Delivery, DbError> {
+        Ok(Delivery {
+            id: self.id,
+            target: self.target,
+            destination: self.destination,
+            key: self.key,
+            seq: self.seq,
+            payload: from_json("outbox.payload", &self.payload)?,
+            state: State::from_code(self.state)?,
+            attempts: self.attempts,
+            created: Time(self.created),
+            last_try: self.last_try.map(Time),
+            next_try: Time(self.next_try),
+            detail: self.detail,
+        })
+    }
+}
+
+/// Inserts; an id already there is left as it is. A keyed one supersedes the waiting ones of its key.
+///
+/// One that is being sent at the moment is not superseded: it may already have arrived.
+pub fn insert(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
+    for delivery in deliveries {
+        let row = (
+            outbox::id.eq(&delivery.id),
+            outbox::target.eq(&delivery.target),
+            outbox::destination.eq(&delivery.destination),
+            outbox::key.eq(&delivery.key),
+            outbox::seq.eq(delivery.seq),
+            outbox::payload.eq(json(&delivery.payload)?),
+            outbox::state.eq(delivery.state.code()),
+            outbox::unfinished.eq(delivery.state.is_unfinished()),
+            outbox::attempts.eq(delivery.attempts),
+            outbox::created.eq(delivery.created.0),
+            outbox::last_try.eq(micros(delivery.last_try)),
+            outbox::next_try.eq(delivery.next_try.0),
+            outbox::detail.eq(clean_option(delivery.detail.as_deref())),
+        );
+        let inserted =
+            each!(conn, |c| kept!(diesel::insert_into(outbox::table).values(row).on_conflict_do_nothing()).execute(c))?;
+        if let Some(key) = &delivery.key
+            && inserted > 0
+        {
+            let earlier = outbox::table
+                .filter(outbox::unfinished)
+                .filter(outbox::target.eq(&delivery.target))
+                .filter(outbox::key.eq(key))
+                .filter(outbox::id.ne(&delivery.id))
+                .filter(outbox::state.ne(State::Sending.code()));
+            each!(conn, |c| kept!(
+                diesel::update(earlier).set((outbox::state.eq(State::Superseded.code()), outbox::unfinished.eq(false)))
+            )
+            .execute(c))?;
+        }
+    }
+    Ok(())
+}
+
+/// The oldest unfinished ones for a destination of a target, in order, at most `limit`, whether due or not.
+pub fn unfinished(conn: &mut Conn, target: &str, destination: &str, limit: i64) -> Result<Vec<Delivery>, DbError> {
+    let rows: Vec<Row> = outbox::table
+        .filter(outbox::unfinished)
+        .filter(outbox::target.eq(target))
+        .filter(outbox::destination.eq(destination))
+        .order(outbox::place)
+        .limit(limit.max(0))
+        .select(Row::as_select())
+        .load(&mut conn.engine)?;
+    rows.into_iter().map(Row::delivery).collect()
+}
+
+/// Destinations of a target with unfinished deliveries.
+pub fn destinations(conn: &mut Conn, target: &str) -> Result<Vec<String>, DbError> {
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        // From one to the next along the index, so that a long queue for one of them costs nothing.
+        let next: Option<String> = outbox::table
+            .filter(outbox::unfinished)
+            .filter(outbox::target.eq(target))
+            .filter(outbox::destination.gt(found.last().map_or("", String::as_str)))
+            .order(outbox::destination)
+            .select(outbox::destination)
+            .first(&mut conn.engine)
+            .optional()?;
+        match next {
+            Some(destination) => found.push(destination),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Writes state, attempts, last_try, next_try and detail of these back.
+pub fn update(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
+    for delivery in deliveries {
+        each!(conn, |c| kept!(diesel::update(outbox::table.filter(outbox::id.eq(&delivery.id))).set((
+            outbox::state.eq(delivery.state.code()),
+            outbox::unfinished.eq(delivery.state.is_unfinished()),
+            outbox::attempts.eq(delivery.attempts),
+            outbox::last_try.eq(micros(delivery.last_try)),
+            outbox::next_try.eq(delivery.next_try.0),
+            outbox::detail.eq(delivery.detail.as_deref().map(clean)),
+        )))
+        .execute(c))?;
+    }
+    Ok(())
+}
+
+pub fn find(conn: &mut Conn, id: &str) -> Result<Option<Delivery>, DbError> {
+    let row: Option<Row> =
+        outbox::table.filter(outbox::id.eq(id)).select(Row::as_select()).first(&mut conn.engine).optional()?;
+    row.map(Row::delivery).transpose()
+}
+
+/// How many deliveries of a target are unfinished.
+pub fn backlog(conn: &mut Conn, target: &str) -> Result<i64, DbError> {
+    Ok(outbox::table
+        .filter(outbox::unfinished)
+        .filter(outbox::target.eq(target))
+        .count()
+        .get_result(&mut conn.engine)?)
+}
+
+/// Newest first, for the ledger; only ids created before `before`.
+pub fn ledger(
+    conn: &mut Conn,
+    target: Option<&str>,
+    before: Option<Time>,
+    limit: i64,
+) -> Result<Vec<Delivery>, DbError> {
+    let mut query = outbox::table.into_boxed::<MultiBackend>().limit(limit.max(0));
+    if let Some(target) = target {
+        query = query.filter(outbox::target.eq(target));
+    }
+    if let Some(before) = before {
+        query = query.filter(outbox::created.lt(before.0));
+    }
+    let rows: Vec<Row> =
+        query.order((outbox::created.desc(), outbox::place.desc())).select(Row::as_select()).load(&mut conn.engine)?;
+    rows.into_iter().map(Row::delivery).collect()
+}
