@@ -13,4 +13,6 @@
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod hub;
 pub mod model;
+pub mod supervise;

@@ -1,0 +1,34 @@
+use crate::model::Time;
+use actix::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+/// What a child reports of itself for the about page; shared with it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Messages waiting in its mailbox, where its senders count them.
+    pub mailbox: Arc<AtomicUsize>,
+    /// Durable work it has not done yet (outbox rows, events behind its cursor).
+    pub backlog: Arc<AtomicU64>,
+}
+
+/// One line of `/about/supervision`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Report {
+    /// `status/StatusPush`: the names from the root, joined by `/`.
+    pub path: String,
+    /// `running`, `restarting`, `parked`, `stopped`.
+    pub state: &'static str,
+    pub restarts: u64,
+    /// Why it was restarted or parked last; `None` while nothing has happened to it.
+    pub last_reason: Option<String>,
+    /// When it entered this state.
+    pub since: Time,
+    pub mailbox: usize,
+    pub backlog: u64,
+}
+
+/// Told to whoever watches the tree.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub struct ChildChanged(pub Report);
