@@ -10,9 +10,11 @@
 //! restarted in its place when it panics. [`config`] reads master.cfg, [`master`] builds, [`changes`] looks for commits,
 //! [`status`] tells. Which room may name which is a table in `ARCHITECTURE.md`, held by `tests/house.rs`.
 
+pub mod changes;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod hub;
+pub mod master;
 pub mod model;
 pub mod supervise;

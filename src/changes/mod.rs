@@ -1,0 +1,39 @@
+//! Where changes come from: one file per poller, listener or hook dialect; bytes in, `Change`s out.
+//!
+//! A source sends what it finds to the master as [`AddChange`], and with each change how far it has read, so that the
+//! two are stored together.
+
+pub mod git_poller;
+pub mod hg_poller;
+pub mod hooks;
+pub mod pb_change_source;
+mod source;
+pub mod svn_poller;
+
+pub use source::{Running, SourceStatus, SourceView};
+
+use crate::config::{Kind, Problems, Section};
+use crate::master::{AddChange, Setup};
+use crate::supervise::Group;
+use actix::prelude::*;
+use std::sync::Arc;
+
+/// The constructors of this room.
+pub fn kinds() -> Vec<Kind> {
+    vec![git_poller::KIND, svn_poller::KIND, hg_poller::KIND, pb_change_source::KIND]
+}
+
+/// Starts the change source of a section under `group`; `add` takes its changes: the master.
+///
+/// One that this version cannot start is reported and shows that as its status.
+pub fn start(setup: &Setup, group: &Group, section: &Section, add: Recipient<AddChange>) -> Running {
+    let mut problems = Problems::default();
+    if section.kind == git_poller::KIND.name {
+        if let Some(config) = git_poller::Config::read(section, &mut problems) {
+            return git_poller::start(setup, group, &Arc::new(config), add);
+        }
+        // The configuration has been checked before; a section made otherwise may come here.
+        return source::not_started(section, problems.to_string().trim_end());
+    }
+    source::not_started(section, "this version does not have it yet")
+}

@@ -1,0 +1,99 @@
+//! What every change source shows of itself, and how it is stopped.
+
+use crate::config::Section;
+use crate::model::Time;
+use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How a change source is doing, for `/changes` and `/json/change_sources`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SourceStatus {
+    /// As configured; hooks that start a poll ask for it by this name.
+    pub name: String,
+    /// 0.8's sentence; holds no passwords.
+    pub description: String,
+    /// When it last looked, whether that went well or not.
+    pub last_poll: Option<Time>,
+    pub next_poll: Option<Time>,
+    /// Why the last look failed; `None` once one went well.
+    pub last_error: Option<String>,
+}
+
+/// A change source that has been started.
+pub struct Running {
+    pub(super) shared: Arc<Shared>,
+    /// Ends its actor.
+    pub(super) end: Box<dyn FnOnce() -> futures::future::LocalBoxFuture<'static, ()>>,
+}
+
+/// What outlives a restart of a source's actor.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Held while a change is on its way to the master, also by one whose actor has fallen meanwhile. Whoever reads
+    /// how far the source has read takes it first.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
+    /// Asks for a look at once.
+    pub poke: Notify,
+    status: Mutex<SourceStatus>,
+}
+
+impl Shared {
+    pub fn new(status: SourceStatus) -> Shared {
+        Shared { status: Mutex::new(status), ..Shared::default() }
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut SourceStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// How long [`Running::stop`] waits for a change under way.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// A look at a source's status for as long as one likes. Cheap to clone.
+#[derive(Clone)]
+pub struct SourceView(Arc<Shared>);
+
+impl SourceView {
+    pub fn status(&self) -> SourceStatus {
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Stands for a source that is configured and does nothing.
+pub(super) fn not_started(section: &Section, why: &str) -> Running {
+    tracing::warn!("{}: {} is configured, not started: {why}", section.place, section.kind);
+    let status = SourceStatus {
+        name: section.kind.clone(),
+        description: section.kind.clone(),
+        last_error: Some(format!("configured, not started: {why}")),
+        ..SourceStatus::default()
+    };
+    Running { shared: Arc::new(Shared::new(status)), end: Box::new(|| Box::pin(async {})) }
+}
+
+impl Running {
+    pub fn status(&self) -> SourceStatus {
+        self.view().status()
+    }
+
+    /// For pages, which outlive a source that a reconfig replaces.
+    pub fn view(&self) -> SourceView {
+        SourceView(Arc::clone(&self.shared))
+    }
+
+    /// Looks now rather than at the next poll.
+    pub fn poll_now(&self) {
+        self.shared.poke.notify_one();
+    }
+
+    /// Ends it and waits, within a limit, for a change under way. The master must go on answering its messages meanwhile.
+    pub async fn stop(self) {
+        (self.end)().await;
+        if tokio::time::timeout(STOP_LIMIT, self.shared.turn.lock()).await.is_err() {
+            tracing::warn!("a change source's last change is still not stored; going on without it");
+        }
+    }
+}
