@@ -17,4 +17,6 @@ pub mod db;
 pub mod hub;
 pub mod master;
 pub mod model;
+pub mod render;
+pub mod status;
 pub mod supervise;

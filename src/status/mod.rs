@@ -1,0 +1,145 @@
+//! Status targets: who is told what happened, one file or folder each.
+//!
+//! A target is started from its section of the configuration, and in no other way. A *live* one (web pages) speaks of
+//! now; a *durable* one (pushes) works through [`outbox`], which loses nothing.
+
+mod announcer;
+pub mod irc;
+pub mod mail;
+pub mod outbox;
+pub mod pb_listener;
+pub mod push;
+pub mod web;
+
+pub use announcer::Announcer;
+
+use crate::clock::Clock;
+use crate::config::{Config, Kind, Problems, Section};
+use crate::db::Db;
+use crate::hub::Hub;
+use crate::master::Master;
+use crate::supervise::{Group, Pause, Policy, Tree, WhenExhausted};
+use actix::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The constructors of this room.
+pub fn kinds() -> Vec<Kind> {
+    let mut kinds = vec![web::KIND, mail::KIND, mail::DOMAIN, irc::KIND, pb_listener::KIND];
+    kinds.extend(push::kinds());
+    kinds
+}
+
+/// What every target may need.
+#[derive(Clone)]
+pub struct Setup {
+    pub db: Db,
+    pub hub: Hub,
+    pub clock: Clock,
+    /// The branch of the tree under which targets are started.
+    pub group: Group,
+    /// The whole tree, for the pages about it.
+    pub tree: Tree,
+    pub basedir: PathBuf,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    pub master: Addr<Master>,
+}
+
+impl Setup {
+    fn web(&self) -> web::Setup {
+        web::Setup {
+            db: self.db.clone(),
+            hub: self.hub.clone(),
+            orders: web::Orders::to(&self.master),
+            config: self.config.clone(),
+            tree: self.tree.clone(),
+            group: self.group.clone(),
+            clock: self.clock.clone(),
+            basedir: self.basedir.clone(),
+        }
+    }
+}
+
+/// A target that is configured.
+pub enum Running {
+    Web(web::WebServer),
+    Durable(outbox::Running),
+    /// This version cannot start it yet; its options have been checked.
+    NotStarted,
+}
+
+/// Why a target cannot start; nothing of it has been started then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Options(Problems),
+    #[error("{0}")]
+    Web(#[from] web::WebError),
+}
+
+/// Starts the target of a section, which the loader has checked.
+pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
+    match section.kind.as_str() {
+        "status.WebStatus" => {
+            let config = web::Config::read(section, &mut Problems::default());
+            Ok(Running::Web(web::start(config, setup.web())?))
+        }
+        "status.StatusPush" => push::status_push::start(setup, section).map(Running::Durable),
+
+        kind => {
+            tracing::warn!("{}: {kind} is configured, not started: this version cannot start it yet", section.place);
+            Ok(Running::NotStarted)
+        }
+    }
+}
+
+/// Has it recorded when a part of the tree is parked, and when it is back.
+pub fn announce(setup: &Setup) {
+    let policy = Policy {
+        pause: Pause::Constant(Duration::from_secs(1)),
+        max_restarts: 10,
+        window: Duration::from_secs(600),
+        when_exhausted: WhenExhausted::Park,
+    };
+    let announcer = setup.group.start("announcer", policy, |_, _| Announcer::new(setup.hub.clone()));
+    setup.tree.watch(announcer.addr.recipient());
+}
+
+impl Running {
+    /// `http://127.0.0.1:8010/`, if it is a web server.
+    pub fn address(&self) -> Option<String> {
+        match self {
+            Running::Web(server) => Some(format!("http://{}/", server.address)),
+            Running::Durable(_) | Running::NotStarted => None,
+        }
+    }
+
+    /// It fell too often and stays down: a reconfig starts it again.
+    pub fn is_parked(&self) -> bool {
+        match self {
+            Running::Web(server) => server.is_parked(),
+            Running::Durable(running) => running.is_parked(),
+            Running::NotStarted => false,
+        }
+    }
+
+    /// Whether a reconfig may leave it as it is; `titled` says that title and addresses of the installation did not change.
+    pub fn keeps(&self, titled: bool) -> bool {
+        match self {
+            Running::Durable(_) => titled,
+            Running::Web(_) | Running::NotStarted => true,
+        }
+    }
+
+    /// Ends it; a durable one says its last words first, for at most about `limit`.
+    pub async fn stop(self, limit: Duration) {
+        match self {
+            Running::Web(server) => server.stop().await,
+            Running::Durable(running) => running.stop(limit).await,
+            Running::NotStarted => {}
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What stands around every page: title, top bar, messages, footer.
+
+use super::fields::Fields;
+use super::site::Site;
+use crate::master::authz::{Action, Who};
+use crate::model::Time;
+use crate::render::links::{Links, outside};
+use crate::render::{people, times};
+use serde::Serialize;
+
+/// Refreshing faster than this helps nobody.
+const FASTEST_RELOAD: i64 = 15;
+
+/// The longest message shown from an address.
+const LONGEST_ALERT: usize = 1_000;
+
+/// The pages of the top bar: name and path.
+const BAR: [(&str, &str); 7] = [
+    ("Waterfall", "waterfall"),
+    ("Builders", "builders"),
+    ("Recent", "one_line_per_build"),
+    ("Workers", "buildslaves"),
+    ("Changes", "changes"),
+    ("JSON", "json"),
+    ("About", "about"),
+];
+
+/// The facts of `layout.hbs`, which every page's own template sees as `page`.
+#[derive(Serialize)]
+pub struct Frame {
+    pub title: String,
+    /// The installation's name and where it leads.
+    pub project: String,
+    pub project_url: Option<String>,
+    /// From this page to the site's root.
+    pub root: String,
+    pub bar: Vec<Entry>,
+    pub user: Option<String>,
+    /// Where to log in, if that would help.
+    pub login: Option<String>,
+    /// A message from the address, shown as text.
+    pub alert: Option<String>,
+    /// What needs an operator, in a few words each.
+    pub troubles: Vec<String>,
+    /// Seconds until the page loads itself again.
+    pub reload: Option<i64>,
+    pub version: &'static str,
+    pub now: Time,
+    pub zone: String,
+    /// `interface`, or `log` for pages that are mostly text.
+    pub class: &'static str,
+}
+
+#[derive(Serialize)]
+pub struct Entry {
+    name: &'static str,
+    href: String,
+    current: bool,
+}
+
+impl Frame {
+    pub(super) fn new(site: &Site, links: &Links, who: &Who, fields: &Fields, title: &str, current: &str) -> Frame {
+        let config = site.config();
+        let now = site.clock.now();
+        let sees = site.authz.advertises(who, Action::View);
+        let bar = BAR.iter().filter(|_| sees).map(|&(name, path)| Entry {
+            name,
+            href: links.page(path),
+            current: path == current,
+        });
+        Frame {
+            title: title.to_owned(),
+            project: config.title.clone(),
+            project_url: outside(&config.title_url).map(str::to_owned),
+            root: links.root().to_owned(),
+            bar: bar.collect(),
+            user: match who {
+                Who::User { full_name, .. } => Some(people::name(full_name).to_owned()),
+                Who::Anonymous => None,
+            },
+            login: login(site, links, who),
+            alert: fields.get("alert_msg").filter(|text| !text.is_empty()).map(cut),
+            troubles: if sees { troubles(site) } else { Vec::new() },
+            reload: None,
+            version: env!("CARGO_PKG_VERSION"),
+            now,
+            zone: times::zone(now),
+            class: "interface",
+        }
+    }
+
+    /// Loads itself again as `reload=` says; what is no number is ignored, as in 0.8.
+    pub fn reloading(mut self, fields: &Fields) -> Frame {
+        let seconds: Option<i64> = fields.get("reload").and_then(|seconds| seconds.trim().parse().ok());
+        self.reload = seconds.filter(|&seconds| seconds > 0).map(|seconds| seconds.max(FASTEST_RELOAD));
+        self
+    }
+
+    pub fn log(mut self) -> Frame {
+        self.class = "log";
+        self
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_ALERT).collect()
+}
+
+fn login(site: &Site, links: &Links, who: &Who) -> Option<String> {
+    if *who != Who::Anonymous {
+        return None;
+    }
+    match site.authz.login_url() {
+        Some(url) => Some(url.to_owned()),
+        None => site.authz.has_accounts().then(|| links.page("login")),
+    }
+}
+
+/// Parts that are down and a database that cannot write.
+fn troubles(site: &Site) -> Vec<String> {
+    let down = site.tree.reports().into_iter().filter(|report| matches!(report.state, "parked" | "restarting"));
+    let down = down.map(|report| {
+        let since = times::plain(report.since, times::Shape::Clock);
+        format!("{} {} since {since}", report.path, report.state)
+    });
+    site.db.trouble().into_iter().chain(down).collect()
+}

@@ -1,0 +1,288 @@
+//! All builders with their last build and what they do now.
+
+use super::super::fault::{Fault, see_other};
+use super::super::fields::Fields;
+use super::super::viewer::{Reader, Viewer};
+use super::force_form::{self, ForceForm};
+use crate::db::builds::{self, Order, Selection};
+use crate::db::{Conn, DbError, builders, requests};
+use crate::master::Outlook;
+use crate::master::authz::{Action, Who};
+use crate::model::*;
+use crate::render::links::Links;
+use crate::render::{times, words};
+use actix_web::HttpResponse;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How many upcoming times are named.
+const MOST_UPCOMING: usize = 2;
+
+pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
+    let filter = Filter::of(viewer.fields());
+    let outlook = viewer.outlook().await;
+    let facts = {
+        let filter = filter.clone();
+        viewer.read(move |reader| load(reader, &filter)).await?
+    };
+    let (config, links) = (viewer.config(), viewer.links());
+    let known = *viewer.who() != Who::Anonymous;
+    let force = viewer.advertises(Action::ForceAllBuilds);
+    let forms = Forms {
+        stop: viewer.advertises(Action::StopAllBuilds),
+        cancel: viewer.advertises(Action::CancelAllPendingBuilds),
+        force: if force { force_form::of_all(&config, viewer.fields(), known, links.root()) } else { Vec::new() },
+    };
+    let view = view(&facts, &outlook, &filter, viewer.fields(), forms, links, viewer.now());
+    let frame = viewer.frame("Builders", "builders").reloading(viewer.fields());
+    viewer.page_in(&frame, "builders", &view)
+}
+
+/// 0.8's older name of the page.
+pub async fn one_box(viewer: Viewer) -> Result<HttpResponse, Fault> {
+    Ok(see_other(&viewer.links().page("builders")))
+}
+
+/// `tag=` (older: `category=`), `builder=` (older: `show=`) and `branch=`, as several pages take them.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub tags: Vec<String>,
+    pub builders: Vec<String>,
+    pub branches: Vec<String>,
+}
+
+impl Filter {
+    pub fn of(fields: &Fields) -> Filter {
+        let tags = fields.all(&["tag"]);
+        Filter {
+            tags: if tags.is_empty() { fields.all(&["category"]) } else { tags },
+            builders: fields.all(&["builder", "show"]),
+            branches: fields.all(&["branch"]),
+        }
+    }
+
+    /// Whether a builder passes; unknown names filter nothing in.
+    pub fn takes(&self, builder: &Builder) -> bool {
+        (self.builders.is_empty() || self.builders.contains(&builder.name))
+            && (self.tags.is_empty() || builder.tags.iter().any(|tag| self.tags.contains(tag)))
+    }
+
+    /// One chip for each, with the address of the page without it.
+    pub fn chips(&self, fields: &Fields) -> Vec<Chip> {
+        fields
+            .iter()
+            .filter(|(name, value)| {
+                matches!(*name, "tag" | "category" | "builder" | "show" | "branch" | "committer" | "project")
+                    && !value.is_empty()
+            })
+            .map(|(name, value)| Chip {
+                text: format!("{name} {value}"),
+                without: match fields.without(name, value) {
+                    // A link needs something to lead to.
+                    query if query.is_empty() => "?".to_owned(),
+                    query => query,
+                },
+            })
+            .collect()
+    }
+}
+
+/// A filter in force, and how to take it off.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chip {
+    text: String,
+    without: String,
+}
+
+struct Facts {
+    builders: Vec<Builder>,
+    all_tags: Vec<String>,
+    last: BTreeMap<String, Build>,
+    running: Vec<Build>,
+    pending: BTreeMap<String, usize>,
+}
+
+fn load(reader: &mut Reader, filter: &Filter) -> Result<Facts, Fault> {
+    let mut builders = builders::all(reader.conn)?;
+    let all_tags = tags_of(&builders);
+    builders.retain(|builder| filter.takes(builder));
+    let last = last_builds(reader.conn, &builders, &super::branches(&filter.branches))?;
+    let mut pending: BTreeMap<String, usize> = BTreeMap::new();
+    for request in requests::pending(reader.conn, None)? {
+        *pending.entry(request.builder).or_default() += 1;
+    }
+    Ok(Facts { builders, all_tags, last, running: builds::running(reader.conn)?, pending })
+}
+
+/// The newest finished build of each builder, on any of these branches, with its steps: their texts are part of its own.
+pub fn last_builds(
+    conn: &mut Conn,
+    builders: &[Builder],
+    branches: &[Option<String>],
+) -> Result<BTreeMap<String, Build>, DbError> {
+    let mut last = BTreeMap::new();
+    for builder in builders {
+        let selection = Selection {
+            builders: vec![builder.name.clone()],
+            order: Order::Finished,
+            finished: Some(true),
+            branches: branches.to_vec(),
+            with_steps: true,
+            limit: 1,
+            ..Selection::default()
+        };
+        last.extend(builds::select(conn, &selection)?.into_iter().map(|build| (build.builder.clone(), build)));
+    }
+    Ok(last)
+}
+
+/// Every tag in use, sorted.
+pub fn tags_of(builders: &[Builder]) -> Vec<String> {
+    let mut tags: Vec<String> = builders.iter().flat_map(|builder| builder.tags.iter().cloned()).collect();
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+#[derive(Serialize)]
+struct Forms {
+    stop: bool,
+    cancel: bool,
+    force: Vec<ForceForm>,
+}
+
+#[derive(Serialize)]
+struct BuildersView {
+    rows: Vec<Row>,
+    chips: Vec<Chip>,
+    tags: Vec<String>,
+    forms: Forms,
+    /// Checkboxes are of use.
+    selectable: bool,
+    any_running: bool,
+    any_pending: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    href: String,
+    description: String,
+    tags: Vec<String>,
+    last: Option<LastBuild>,
+    activity: Activity,
+}
+
+/// The newest finished build of a builder, as a box.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastBuild {
+    class: &'static str,
+    word: &'static str,
+    label: String,
+    href: String,
+    text: String,
+    finished: Option<Time>,
+    age: String,
+}
+
+pub fn last_build(build: &Build, links: &Links, now: Time) -> LastBuild {
+    let finished = build.finished.unwrap_or(build.started);
+    let revision = build.got_revision("").filter(|revision| revision.len() <= 20 && !revision.is_empty());
+    let single = build.source_stamps.len() == 1;
+    LastBuild {
+        class: words::class(build.results),
+        word: words::word(build.results),
+        label: revision.filter(|_| single).map_or_else(|| format!("#{}", build.number), str::to_owned),
+        href: links.build(&build.builder, build.number),
+        text: words::line(&build.full_text()),
+        finished: build.finished,
+        age: times::age(now.since(finished)),
+    }
+}
+
+/// What a builder does now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Activity {
+    pub class: String,
+    pub state: &'static str,
+    pub lines: Vec<String>,
+}
+
+/// State, time left of running builds, what waits, and when a scheduler comes next.
+pub fn activity(builder: &Builder, running: &[&Build], pending: usize, outlook: &Outlook, now: Time) -> Activity {
+    let upcoming = outlook.upcoming.get(&builder.name).map(Vec::as_slice).unwrap_or_default();
+    let state = words::activity(builder.state, !upcoming.is_empty());
+    let mut lines: Vec<String> = Vec::new();
+    if builder.state == BigState::Building {
+        lines.extend(running.iter().filter_map(|build| build.eta).map(|eta| time_left("ETA in", eta, now)));
+    }
+    if pending > 0 {
+        lines.push(format!("{pending} pending"));
+    }
+    lines.extend(upcoming.iter().take(MOST_UPCOMING).map(|&time| time_left("next in", time, now)));
+    Activity { class: format!("Activity {state}"), state, lines }
+}
+
+/// `ETA in ~ 2 hrs 3 mins at 14:05`, or `< 1 min`.
+fn time_left(prefix: &str, time: Time, now: Time) -> String {
+    let seconds = time.since(now).as_secs();
+    if seconds < 60 {
+        return "< 1 min".to_owned();
+    }
+    let (hours, rest) = if seconds > 3600 { (seconds / 3600, seconds % 3600) } else { (0, seconds) };
+    let mut about = Vec::new();
+    if hours > 0 {
+        about.push(format!("{hours} hrs"));
+    }
+    if rest > 60 {
+        about.push(format!("{} mins", rest / 60));
+    }
+    let at = times::plain(time, times::Shape::Clock);
+    format!("{prefix} ~ {} at {}", about.join(" "), &at[..5.min(at.len())])
+}
+
+fn view(
+    facts: &Facts,
+    outlook: &Outlook,
+    filter: &Filter,
+    fields: &Fields,
+    forms: Forms,
+    links: &Links,
+    now: Time,
+) -> BuildersView {
+    let row = |builder: &Builder| {
+        let running: Vec<&Build> = facts.running.iter().filter(|build| build.builder == builder.name).collect();
+        let pending = facts.pending.get(&builder.name).copied().unwrap_or(0);
+        Row {
+            name: builder.name.clone(),
+            href: links.builder(&builder.name),
+            description: builder.description.clone().unwrap_or_default(),
+            tags: builder.tags.clone(),
+            last: facts.last.get(&builder.name).map(|build| last_build(build, links, now)),
+            activity: activity(builder, &running, pending, outlook, now),
+        }
+    };
+    BuildersView {
+        rows: facts.builders.iter().map(row).collect(),
+        chips: filter.chips(fields),
+        tags: facts.all_tags.clone(),
+        selectable: forms.stop || forms.cancel,
+        forms,
+        any_running: !facts.running.is_empty(),
+        any_pending: !facts.pending.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_as_in_0_8() {
+        let now = Time::from_seconds(1_795_325_622);
+        let left = |seconds: i64| time_left("ETA in", Time::from_seconds(1_795_325_622 + seconds), now);
+        assert_eq!(left(59), "< 1 min");
+        assert!(left(3599).starts_with("ETA in ~ 59 mins at "), "{}", left(3599));
+        assert!(left(7380).starts_with("ETA in ~ 2 hrs 3 mins at "), "{}", left(7380));
+    }
+}

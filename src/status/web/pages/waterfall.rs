@@ -1,0 +1,291 @@
+//! The waterfall: time runs upward, one column per builder (`reference/webstatus.md` §3).
+//!
+//! The facts are read for a window of time and a bounded number of builds; if there are more, the page ends where
+//! they were cut and links to the next. So its cost does not grow with history.
+
+mod columns;
+mod layout;
+mod table;
+
+use super::super::fault::Fault;
+use super::super::fields::Fields;
+use super::super::viewer::{Reader, Viewer};
+use super::builders::{Chip, Filter, activity, last_builds, tags_of};
+use crate::db::builds::{self, Order, Selection};
+use crate::db::{builders, changes, requests};
+use crate::master::Outlook;
+use crate::model::*;
+use crate::render::links::Links;
+use crate::render::{times, words};
+use actix_web::HttpResponse;
+use layout::{Window, lay_out};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The changes column shows this many at most.
+const MOST_CHANGES: i64 = 40;
+/// No address can ask for more rows than this, whatever the configuration says.
+const MOST_ROWS: i64 = 2_000;
+/// No page looks at more builds than this.
+const MOST_BUILDS: i64 = 1_000;
+/// Events other than builds, at most.
+const MOST_EVENTS: i64 = 1_000;
+/// How far back a page filtered by branch or committer looks unless it is told.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
+    let fields = viewer.fields().clone();
+    let now = viewer.now();
+    let settings = viewer.settings();
+    let most = settings.num_events_max.map_or(MOST_ROWS, i64::from).min(MOST_ROWS);
+    let wanted = Wanted::of(&fields, i64::from(settings.num_events), most, now)?;
+    let outlook = viewer.outlook().await;
+    let facts = {
+        let wanted = wanted.clone();
+        viewer.read(move |reader| load(reader, &wanted)).await?
+    };
+    let view = view(&facts, &wanted, &outlook, &fields, viewer.links(), now);
+    let frame = viewer.frame("Waterfall", "waterfall").reloading(&fields);
+    viewer.page_in(&frame, "waterfall", &view)
+}
+
+/// What the address asks for.
+#[derive(Clone, Debug)]
+struct Wanted {
+    filter: Filter,
+    /// For changes: 0.8 filters them by `category=` only, not by `tag=`.
+    categories: Vec<String>,
+    committers: Vec<String>,
+    projects: Vec<String>,
+    failures_only: bool,
+    events: bool,
+    window: Window,
+    merge: bool,
+}
+
+impl Wanted {
+    fn of(fields: &Fields, rows: i64, most: i64, now: Time) -> Result<Wanted, Fault> {
+        let is = |name: &str| fields.get(name).map(|value| value.eq_ignore_ascii_case("true"));
+        let filter = Filter::of(fields);
+        let committers = fields.all(&["committer"]);
+        let seconds = |name: &str| fields.integer(name);
+        let latest = seconds("last_time")?.map(Time::from_seconds);
+        let until = latest.unwrap_or(now);
+        let filtered = !filter.branches.is_empty() || !committers.is_empty();
+        let from = match (seconds("show_time")?, seconds("first_time")?) {
+            (Some(shown), _) => until - Duration::from_secs(u64::try_from(shown).unwrap_or(0)),
+            (None, Some(first)) => Time::from_seconds(first),
+            (None, None) if filtered => now - A_DAY,
+            (None, None) => Time(0),
+        };
+        Ok(Wanted {
+            filter,
+            categories: fields.all(&["category"]),
+            committers,
+            projects: fields.all(&["project"]),
+            failures_only: is("failures_only") == Some(true),
+            // The manual says that they show unless told otherwise.
+            events: is("show_events") != Some(false),
+            window: Window {
+                from,
+                until,
+                now,
+                rows: usize::try_from(fields.number_of("num_events", rows.min(most), most)?).unwrap_or(usize::MAX),
+            },
+            merge: fields.get("nobubble").is_none_or(|value| value == "0"),
+        })
+    }
+
+    fn branches(&self) -> Vec<Option<String>> {
+        super::branches(&self.filter.branches)
+    }
+
+    fn takes_build(&self, build: &Build) -> bool {
+        let project = build.properties.get("project").and_then(|project| project.as_str()).unwrap_or("");
+        (self.committers.is_empty() || build.changes().any(|change| self.committers.contains(&change.who)))
+            && (self.projects.is_empty() || self.projects.iter().any(|wanted| wanted == project))
+    }
+
+    fn takes_change(&self, change: &Change) -> bool {
+        let branches = self.branches();
+        (branches.is_empty() || branches.contains(&change.branch))
+            && (self.committers.is_empty() || self.committers.contains(&change.who))
+            && (self.categories.is_empty()
+                || change.category.as_ref().is_some_and(|category| self.categories.contains(category)))
+    }
+}
+
+struct Facts {
+    builders: Vec<Builder>,
+    all_tags: Vec<String>,
+    last: BTreeMap<String, Build>,
+    /// With steps, newest start first.
+    builds: Vec<Build>,
+    running: Vec<Build>,
+    events: Vec<BuilderEvent>,
+    changes: Vec<Change>,
+    pending: BTreeMap<String, usize>,
+    /// Where the facts were cut: older ones are not all here.
+    from: Time,
+}
+
+fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
+    let mut builders = builders::all(reader.conn)?;
+    let all_tags = tags_of(&builders);
+    builders.retain(|builder| wanted.filter.takes(builder));
+    builders.sort_by(|a, b| words::natural(&a.name, &b.name));
+    let last = last_builds(reader.conn, &builders, &wanted.branches())?;
+    let running = builds::running(reader.conn)?;
+    if wanted.failures_only {
+        builders.retain(|builder| is_failing(builder, last.get(&builder.name), &running));
+    }
+    let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
+
+    let Window { mut from, until, rows, .. } = wanted.window;
+    // A strip of time may reach this far beyond its newest row.
+    let to = until + layout::STRIP;
+    let mut found: Vec<Build> = Vec::new();
+    let mut events = Vec::new();
+    if !names.is_empty() {
+        let limit = i64::try_from(rows).unwrap_or(MOST_BUILDS).saturating_add(1).min(MOST_BUILDS);
+        let selection = Selection {
+            builders: names.clone(),
+            order: Order::Started,
+            from: Some(from),
+            to: Some(to),
+            branches: wanted.branches(),
+            with_steps: true,
+            limit,
+            ..Selection::default()
+        };
+        found = builds::select(reader.conn, &selection)?;
+        let full = found.len() as i64 >= limit;
+        if let Some(oldest) = found.iter().map(|build| build.started).min().filter(|_| full) {
+            from = from.max(oldest);
+            // Builds that began before and still ran then have boxes here too.
+            let ended = Selection {
+                order: Order::Finished,
+                finished: Some(true),
+                from: Some(from),
+                to: Some(to),
+                ..selection.clone()
+            };
+            add_missing(&mut found, builds::select(reader.conn, &ended)?);
+        }
+        let shown = |build: &Build| names.contains(&build.builder) && build.started < to;
+        add_missing(&mut found, running.iter().filter(|build| shown(build)).cloned().collect());
+        if wanted.events {
+            events = builders::events(reader.conn, &names, from, to, MOST_EVENTS)?;
+        }
+    }
+    found.retain(|build| wanted.takes_build(build));
+    let mut changes = changes::between(reader.conn, from, to, MOST_CHANGES)?;
+    changes.retain(|change| wanted.takes_change(change));
+    let mut pending: BTreeMap<String, usize> = BTreeMap::new();
+    for request in requests::pending(reader.conn, None)? {
+        *pending.entry(request.builder).or_default() += 1;
+    }
+    Ok(Facts { builders, all_tags, last, builds: found, running, events, changes, pending, from })
+}
+
+fn add_missing(found: &mut Vec<Build>, more: Vec<Build>) {
+    for build in more {
+        if !found.iter().any(|known| known.number == build.number && known.builder == build.builder) {
+            found.push(build);
+        }
+    }
+}
+
+/// Offline, or the last build was not a success, or a running one has a failed step.
+fn is_failing(builder: &Builder, last: Option<&Build>, running: &[Build]) -> bool {
+    let of_it = running.iter().filter(|build| build.builder == builder.name);
+    builder.state == BigState::Offline
+        || last.is_some_and(|build| build.results != Some(Results::Success))
+        || of_it.flat_map(|build| &build.steps).any(|step| step.results == Some(Results::Failure))
+}
+
+#[derive(Serialize)]
+struct WaterfallView {
+    /// The whole table, written by us.
+    table: String,
+    chips: Vec<Chip>,
+    tags: Vec<Tag>,
+    /// The address of the page with older rows.
+    next: Option<String>,
+    stop_reloading: Option<String>,
+    empty: bool,
+    no_builders: bool,
+    events_shown: bool,
+    events_toggle: String,
+    failures_only: bool,
+    failures_toggle: String,
+}
+
+#[derive(Serialize)]
+struct Tag {
+    name: String,
+    href: String,
+}
+
+fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, links: &Links, now: Time) -> WaterfallView {
+    let columns = columns::of(facts, links);
+    let window = Window { from: facts.from.max(wanted.window.from), ..wanted.window };
+    let laid = lay_out(columns, &window, wanted.merge);
+    let heads: Vec<table::Head> =
+        facts.builders.iter().map(|builder| head(builder, facts, outlook, links, now)).collect();
+    let plain = |query: String| if query.is_empty() { "?".to_owned() } else { query };
+    WaterfallView {
+        table: table::html(&heads, &laid, &times::zone(now), links, now),
+        chips: wanted.filter.chips(fields),
+        tags: match facts.all_tags.len() {
+            0 | 1 => Vec::new(),
+            _ => facts
+                .all_tags
+                .iter()
+                .map(|tag| Tag {
+                    name: tag.clone(),
+                    href: super::super::fields::encode(std::iter::once(("tag", &**tag))),
+                })
+                .collect(),
+        },
+        next: laid.oldest.map(|oldest| fields.with("last_time", Some(&oldest.whole_seconds().to_string()))),
+        stop_reloading: fields.get("reload").map(|_| plain(fields.with("reload", None))),
+        empty: laid.rows.is_empty(),
+        no_builders: facts.builders.is_empty(),
+        events_shown: wanted.events,
+        events_toggle: fields.with("show_events", Some(if wanted.events { "false" } else { "true" })),
+        failures_only: wanted.failures_only,
+        failures_toggle: match wanted.failures_only {
+            true => plain(fields.with("failures_only", None)),
+            false => fields.with("failures_only", Some("true")),
+        },
+    }
+}
+
+fn head(builder: &Builder, facts: &Facts, outlook: &Outlook, links: &Links, now: Time) -> table::Head {
+    let last = facts.last.get(&builder.name);
+    let running: Vec<&Build> = facts.running.iter().filter(|build| build.builder == builder.name).collect();
+    let pending = facts.pending.get(&builder.name).copied().unwrap_or(0);
+    table::Head {
+        name: builder.name.clone(),
+        href: links.builder(&builder.name),
+        last: last.map(|build| table::LastBox {
+            class: words::class(build.results),
+            word: words::word(build.results),
+            href: links.build(&build.builder, build.number),
+            text: last_text(build),
+        }),
+        activity: activity(builder, &running, pending, outlook, now),
+    }
+}
+
+fn last_text(build: &Build) -> String {
+    let failed: i64 = build
+        .steps
+        .iter()
+        .filter_map(|step| step.statistics.get("tests-failed").and_then(|number| number.as_i64()))
+        .sum();
+    let text = words::line(&build.full_text());
+    if failed == 0 { text } else { format!("{text} Failed tests: {failed}") }
+}

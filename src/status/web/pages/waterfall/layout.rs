@@ -1,0 +1,336 @@
+//! Where every box of a waterfall goes. Pure: columns of items in, rows of cells out.
+//!
+//! Time is cut into strips of at most ten seconds that begin where something began. A strip is as many rows high as
+//! its fullest column; every column's boxes stand at its bottom, the newest on top. Then boxes grow upward over the
+//! empty cells above them, so a long step reaches up to what came after it.
+
+use crate::model::Time;
+use std::time::Duration;
+
+/// How much time one strip covers at most.
+pub const STRIP: Duration = Duration::from_secs(10);
+
+/// Items further apart than this have a gap between them.
+const GAP: Duration = Duration::from_secs(2);
+
+/// What is shown in a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Box {
+    pub class: String,
+    /// For those who do not see the colour.
+    pub label: String,
+    pub hover: String,
+    pub lines: Vec<String>,
+    /// Text and address.
+    pub links: Vec<(String, String)>,
+    pub external: Vec<(String, String)>,
+}
+
+/// Something that happened, with its box.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub start: Time,
+    /// `None` while it goes on.
+    pub finish: Option<Time>,
+    pub shown: Box,
+}
+
+/// One column, newest item first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Column {
+    pub items: Vec<Item>,
+    /// Gaps between its items show, and its boxes grow upward. Not so for changes.
+    pub gaps: bool,
+}
+
+/// Which time is shown, and in how many strips.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    pub from: Time,
+    pub until: Time,
+    pub now: Time,
+    pub rows: usize,
+}
+
+/// A whole waterfall below its head.
+#[derive(Debug, Default, PartialEq)]
+pub struct Laid {
+    pub rows: Vec<Row>,
+    /// When the lowest strip begins, if there is one.
+    pub oldest: Option<Time>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Row {
+    /// The time column. `None` is covered by a cell above.
+    pub time: Option<Cell<Option<Time>>>,
+    /// One per column. `None` is covered by a cell above.
+    pub cells: Vec<Option<Cell<Content>>>,
+}
+
+/// A cell that reaches over so many rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell<T> {
+    pub height: usize,
+    pub content: T,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    Box(Box),
+    /// Nothing happened here.
+    Blank,
+    /// What came before is unknown or nothing.
+    Unknown,
+}
+
+/// An item or the gap before it.
+#[derive(Clone, Debug)]
+struct Placed {
+    start: Time,
+    content: Content,
+}
+
+/// One strip: its time, and the contents of each column, newest first.
+struct Strip {
+    time: Time,
+    columns: Vec<Vec<Content>>,
+}
+
+pub fn lay_out(columns: Vec<Column>, window: &Window, merge: bool) -> Laid {
+    let grows: Vec<bool> = columns.iter().map(|column| column.gaps).collect();
+    let mut columns: Vec<_> =
+        columns.into_iter().map(|column| with_gaps(column, window).into_iter().peekable()).collect();
+
+    let mut strips: Vec<Strip> = Vec::new();
+    loop {
+        let newest = columns.iter_mut().filter_map(|column| Some(column.peek()?.start)).max();
+        let Some(newest) = newest.filter(|&newest| newest >= window.from && strips.len() <= window.rows) else { break };
+        let since = newest - STRIP;
+        let mut time = newest;
+        let mut contents = Vec::with_capacity(columns.len());
+        for column in &mut columns {
+            let mut taken = Vec::new();
+            while let Some(item) = column.next_if(|item| item.start > since) {
+                time = time.min(item.start);
+                taken.push(item.content);
+            }
+            contents.push(taken);
+        }
+        if time <= window.until {
+            strips.push(Strip { time, columns: contents });
+        }
+    }
+
+    let oldest = strips.last().map(|strip| strip.time);
+    let mut grid = grid(strips, grows.len());
+    if let Some(last) = grid.last_mut() {
+        for (cell, column) in last.1.iter_mut().zip(&mut columns) {
+            if cell.is_none() {
+                *cell = Some(column.next().map_or(Content::Unknown, |item| item.content));
+            }
+        }
+    }
+    Laid { rows: merged(grid, &grows, merge), oldest }
+}
+
+/// Puts a blank between items that have time between them, and before the newest if it has ended for a while.
+fn with_gaps(column: Column, window: &Window) -> Vec<Placed> {
+    let mut placed = Vec::with_capacity(column.items.len());
+    let mut newer = window.now.min(window.until);
+    for item in column.items {
+        if column.gaps
+            && let Some(finish) = item.finish
+            && finish + GAP < newer
+        {
+            placed.push(Placed { start: finish, content: Content::Blank });
+        }
+        newer = item.start;
+        placed.push(Placed { start: item.start, content: Content::Box(item.shown) });
+    }
+    placed
+}
+
+type Grid = Vec<(Option<Time>, Vec<Option<Content>>)>;
+
+/// Rows of a strip: boxes at the bottom, the time in the bottom row.
+fn grid(strips: Vec<Strip>, width: usize) -> Grid {
+    let mut grid = Grid::new();
+    for strip in strips {
+        let height = strip.columns.iter().map(Vec::len).max().unwrap_or(0);
+        let first = grid.len();
+        grid.resize_with(first + height, || (None, vec![None; width]));
+        if let Some(bottom) = grid.last_mut() {
+            bottom.0 = Some(strip.time);
+        }
+        for (column, contents) in strip.columns.into_iter().enumerate() {
+            let top = first + height - contents.len();
+            for (row, content) in contents.into_iter().enumerate() {
+                grid[top + row].1[column] = Some(content);
+            }
+        }
+    }
+    grid
+}
+
+/// Makes cells of what stands in the grid; empty ones become part of what is below them.
+fn merged(grid: Grid, grows: &[bool], merge: bool) -> Vec<Row> {
+    let height = grid.len();
+    let mut rows: Vec<Row> =
+        (0..height).map(|_| Row { time: None, cells: grows.iter().map(|_| None).collect() }).collect();
+    // The top of the run of empty cells that ends above the current row, per column; the time column is the first.
+    let mut tops: Vec<Option<usize>> = vec![None; grows.len() + 1];
+    for (index, (time, contents)) in grid.into_iter().enumerate() {
+        match time {
+            Some(time) => {
+                let top = if merge { tops[0].take().unwrap_or(index) } else { index };
+                rows[top].time = Some(Cell { height: index - top + 1, content: Some(time) });
+            }
+            None if merge => drop(tops[0].get_or_insert(index)),
+            None => rows[index].time = Some(Cell { height: 1, content: None }),
+        }
+        for (column, content) in contents.into_iter().enumerate() {
+            let top = &mut tops[column + 1];
+            match content {
+                None if merge => drop(top.get_or_insert(index)),
+                None => rows[index].cells[column] = Some(Cell { height: 1, content: Content::Blank }),
+                Some(content) => {
+                    let start = top.take().unwrap_or(index);
+                    let stretches = grows[column] || !matches!(content, Content::Box(_));
+                    if stretches || start == index {
+                        rows[start].cells[column] = Some(Cell { height: index - start + 1, content });
+                    } else {
+                        rows[start].cells[column] = Some(Cell { height: index - start, content: Content::Blank });
+                        rows[index].cells[column] = Some(Cell { height: 1, content });
+                    }
+                }
+            }
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(name: &str, start: i64, finish: Option<i64>) -> Item {
+        Item {
+            start: Time::from_seconds(start),
+            finish: finish.map(Time::from_seconds),
+            shown: Box { label: name.to_owned(), ..Box::default() },
+        }
+    }
+
+    fn builder(items: Vec<Item>) -> Column {
+        Column { items, gaps: true }
+    }
+
+    fn changes(items: Vec<Item>) -> Column {
+        Column { items, gaps: false }
+    }
+
+    fn window(now: i64) -> Window {
+        Window { from: Time(0), until: Time::from_seconds(now), now: Time::from_seconds(now), rows: 200 }
+    }
+
+    /// Each row as text: the time, then the cells; `|` is covered from above, `.` blank, `?` unknown.
+    fn drawn(laid: &Laid) -> Vec<String> {
+        let with_height = |text: &str, height: usize| {
+            if height == 1 { text.to_owned() } else { format!("{text}x{height}") }
+        };
+        laid.rows
+            .iter()
+            .map(|row| {
+                let time = match &row.time {
+                    None => "|".to_owned(),
+                    Some(cell) => {
+                        let time = cell.content.map_or(".".to_owned(), |time| time.whole_seconds().to_string());
+                        with_height(&time, cell.height)
+                    }
+                };
+                let cells = row.cells.iter().map(|cell| match cell {
+                    None => "|".to_owned(),
+                    Some(cell) => match &cell.content {
+                        Content::Box(shown) => with_height(&shown.label, cell.height),
+                        Content::Blank => with_height(".", cell.height),
+                        Content::Unknown => with_height("?", cell.height),
+                    },
+                });
+                std::iter::once(time).chain(cells).collect::<Vec<_>>().join(" ")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn boxes_stand_at_the_bottom_of_their_strip_and_grow_upward() {
+        let columns = vec![
+            changes(vec![item("c", 100, None)]),
+            builder(vec![item("test", 108, None), item("compile", 105, Some(108)), item("build", 104, None)]),
+            builder(vec![item("idle", 101, None)]),
+        ];
+        // Three rows; the change stays small, the lone box of the third column takes all of it.
+        assert_eq!(
+            drawn(&lay_out(columns, &window(109), true)),
+            ["100x3 .x2 test idlex3", "| | compile |", "| c build |"]
+        );
+    }
+
+    #[test]
+    fn a_running_step_reaches_up_over_later_strips() {
+        let columns = vec![
+            builder(vec![item("long", 10, None), item("a", 9, None)]),
+            builder(vec![item("late", 100, None), item("b", 8, Some(9))]),
+        ];
+        // The gap in the second column begins where `b` ended.
+        assert_eq!(drawn(&lay_out(columns, &window(101), true)), ["100 longx2 late", "8x2 | .", "| a b"]);
+    }
+
+    #[test]
+    fn what_ended_for_a_while_has_a_gap_above_it() {
+        let columns = vec![builder(vec![item("new", 50, None), item("old", 10, Some(20))])];
+        assert_eq!(drawn(&lay_out(columns, &window(60), true)), ["50 new", "20 .", "10 old"]);
+        let columns = vec![builder(vec![item("old", 10, Some(20))])];
+        assert_eq!(drawn(&lay_out(columns, &window(22), true)), ["10 old"]);
+    }
+
+    #[test]
+    fn a_strip_covers_less_than_ten_seconds() {
+        let columns = vec![builder(vec![item("b", 20, None), item("a", 10, None)])];
+        assert_eq!(drawn(&lay_out(columns, &window(21), true)), ["20 b", "10 a"]);
+        let columns = vec![builder(vec![item("b", 20, None), item("a", 11, None)])];
+        assert_eq!(drawn(&lay_out(columns, &window(21), true)), ["11x2 b", "| a"]);
+    }
+
+    #[test]
+    fn the_last_row_is_filled_with_what_came_before() {
+        let columns =
+            vec![builder(vec![item("new", 1000, None)]), builder(vec![item("old", 5, None)]), builder(Vec::new())];
+        let window = Window { from: Time::from_seconds(500), ..window(1001) };
+        assert_eq!(drawn(&lay_out(columns, &window, true)), ["1000 new old ?"]);
+    }
+
+    #[test]
+    fn the_window_and_the_number_of_rows_are_kept() {
+        let items = (0..10).rev().map(|n| item("x", n * 100, None)).collect();
+        let few = Window { rows: 3, ..window(1000) };
+        let laid = lay_out(vec![builder(items)], &few, true);
+        // One more than asked for, as in 0.8.
+        assert_eq!((laid.rows.len(), laid.oldest), (4, Some(Time::from_seconds(600))));
+
+        let items = (0..10).rev().map(|n| item("x", n * 100, None)).collect();
+        let earlier = Window { until: Time::from_seconds(350), from: Time::from_seconds(150), ..window(1000) };
+        assert_eq!(drawn(&lay_out(vec![builder(items)], &earlier, true)), ["300 x", "200 x"]);
+    }
+
+    #[test]
+    fn without_merging_every_cell_is_there() {
+        let columns = vec![builder(vec![item("b", 5, None), item("a", 4, None)]), builder(vec![item("c", 5, None)])];
+        assert_eq!(drawn(&lay_out(columns, &window(6), false)), [". b .", "4 a c"]);
+    }
+
+    #[test]
+    fn nothing_makes_no_rows() {
+        assert_eq!(lay_out(vec![builder(Vec::new())], &window(1), true), Laid::default());
+    }
+}

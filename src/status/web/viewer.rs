@@ -1,0 +1,422 @@
+//! The one way to data and orders: someone who may view, and permits for what else they may do.
+
+use super::fault::{Fault, see_other};
+use super::fields::Fields;
+use super::frame::Frame;
+use super::identity;
+use super::site::Site;
+use crate::config::Config;
+use crate::db::Conn;
+use crate::hub::{HubError, Interest};
+use crate::master::authz::{Action, Subject, Who};
+use crate::master::{GetOutlook, Outlook};
+use crate::model::*;
+use crate::render::html::escape;
+use crate::render::links::{Links, outside};
+use crate::supervise::Report;
+use actix::prelude::*;
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The largest form taken.
+const LARGEST_FORM: usize = 256 * 1024;
+
+/// How long a page waits for what only the running master knows; without it the page is still worth having.
+const MASTER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an order may take to be answered.
+const ORDER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Someone at a page, known or not. Sees nothing yet.
+pub struct Visitor {
+    site: Arc<Site>,
+    pub who: Who,
+    pub links: Links,
+    /// Arguments of the query, and of the form where one was posted.
+    pub fields: Fields,
+}
+
+/// Someone who may view.
+pub struct Viewer {
+    visitor: Visitor,
+}
+
+/// Someone who may do one thing; orders go through it.
+pub struct Permit<'a> {
+    viewer: &'a Viewer,
+}
+
+impl FromRequest for Visitor {
+    type Error = Fault;
+    type Future = LocalBoxFuture<'static, Result<Visitor, Fault>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let site = request.app_data::<web::Data<Site>>().expect("every server is started with its site");
+            let site = site.clone().into_inner();
+            let mut fields = Fields::parse(request.query_string());
+            if request.method() == Method::POST {
+                if identity::is_forged(&request, &site.config().buildbot_url) {
+                    return Err(Fault::Forged);
+                }
+                fields = fields.overlaid(posted(&request, payload).await?);
+            }
+            let who = identity::who(&site, &request, &fields).await;
+            Ok(Visitor { site, who, links: Links::from_path(request.uri().path()), fields })
+        }
+        .boxed_local()
+    }
+}
+
+impl FromRequest for Viewer {
+    type Error = Fault;
+    type Future = LocalBoxFuture<'static, Result<Viewer, Fault>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let visitor = Visitor::from_request(request, payload);
+        async move { visitor.await?.viewer().await }.boxed_local()
+    }
+}
+
+async fn posted(request: &HttpRequest, mut payload: Payload) -> Result<Fields, Fault> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Fault::Media);
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|error| Fault::BadRequest(format!("the form broke off: {error}")))?;
+        if body.len() + piece.len() > LARGEST_FORM {
+            return Err(Fault::TooLarge);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Fields::parse_form(&body))
+}
+
+impl Visitor {
+    /// Lets them in, if they may view.
+    pub async fn viewer(self) -> Result<Viewer, Fault> {
+        if self.site.authz.allows(&self.who, Action::View, Subject::Nothing).await {
+            Ok(Viewer { visitor: self })
+        } else {
+            Err(Fault::NoView)
+        }
+    }
+
+    /// Whether logging in would help someone who may not view.
+    pub fn can_log_in(&self) -> bool {
+        self.who == Who::Anonymous && self.site.authz.has_accounts()
+    }
+
+    /// A page without any facts.
+    pub fn bare_page(&self, template: &str, title: &str) -> Result<HttpResponse, Fault> {
+        page(&self.site, &self.frame(title, ""), template, &serde_json::json!({}))
+    }
+
+    fn frame(&self, title: &str, current: &str) -> Frame {
+        Frame::new(&self.site, &self.links, &self.who, &self.fields, title, current)
+    }
+}
+
+impl Viewer {
+    pub fn who(&self) -> &Who {
+        &self.visitor.who
+    }
+
+    pub fn links(&self) -> &Links {
+        &self.visitor.links
+    }
+
+    pub fn fields(&self) -> &Fields {
+        &self.visitor.fields
+    }
+
+    pub fn now(&self) -> Time {
+        self.visitor.site.clock.now()
+    }
+
+    pub fn config(&self) -> Arc<Config> {
+        self.visitor.site.config()
+    }
+
+    pub fn settings(&self) -> &super::config::Config {
+        &self.visitor.site.settings
+    }
+
+    /// How the one who gives an order is recorded.
+    pub fn owner(&self) -> String {
+        identity::owner(self.who(), self.fields())
+    }
+
+    /// Whether a form for this is shown to them.
+    pub fn advertises(&self, action: Action) -> bool {
+        self.visitor.site.authz.advertises(self.who(), action)
+    }
+
+    /// Reads facts on a blocking thread, in one database read.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Reader) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let site = self.visitor.site.clone();
+        let reading = site.db.clone();
+        reading.read(move |conn| Ok(query(&mut Reader { conn, site: &site }))).await?
+    }
+
+    /// What only the running master knows; empty if it does not answer soon.
+    pub async fn outlook(&self) -> Outlook {
+        let asked = self.visitor.site.orders.outlook.send(GetOutlook);
+        match tokio::time::timeout(MASTER_PATIENCE, asked).await {
+            Ok(Ok(outlook)) => outlook,
+            _ => Outlook::default(),
+        }
+    }
+
+    pub fn reports(&self) -> Vec<Report> {
+        self.visitor.site.tree.reports()
+    }
+
+    pub fn database_trouble(&self) -> Option<String> {
+        self.visitor.site.db.trouble()
+    }
+
+    pub fn template_problems(&self) -> Vec<String> {
+        self.visitor.site.templates.problems()
+    }
+
+    /// A bell that rings when something happens.
+    pub async fn bell(&self, name: &str, interest: Interest) -> Result<(super::told::Bell, Seq), HubError> {
+        super::told::Bell::hang(&self.visitor.site.hub, name, interest).await
+    }
+
+    /// Becomes true when the server is about to end.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.visitor.site.closing.clone()
+    }
+
+    /// For answers that go on after the handler has returned.
+    pub fn database(&self) -> crate::db::Db {
+        self.visitor.site.db.clone()
+    }
+
+    /// The permit for an action, if they may do it.
+    pub async fn may(&self, action: Action, subject: Subject<'_>) -> Result<Permit<'_>, Fault> {
+        if self.visitor.site.authz.allows(self.who(), action, subject).await {
+            Ok(Permit { viewer: self })
+        } else {
+            Err(Fault::Refused { action: action.option() })
+        }
+    }
+
+    pub fn frame(&self, title: &str, current: &str) -> Frame {
+        self.visitor.frame(title, current)
+    }
+
+    /// Fills in a page. `current` is the entry of the top bar it belongs to.
+    pub fn page(
+        &self,
+        template: &str,
+        title: &str,
+        current: &str,
+        view: &impl Serialize,
+    ) -> Result<HttpResponse, Fault> {
+        page(&self.visitor.site, &self.frame(title, current), template, view)
+    }
+
+    /// The same with a frame made beforehand.
+    pub fn page_in(&self, frame: &Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
+        page(&self.visitor.site, frame, template, view)
+    }
+
+    /// The page as text, for those that send it piece by piece.
+    pub fn text_of_page(&self, frame: &Frame, template: &str, view: &impl Serialize) -> Result<String, Fault> {
+        text(&self.visitor.site, frame, template, view)
+    }
+
+    /// Sends the reader on to a page of ours, with a message to show there if there is one.
+    pub fn send_on(&self, place: &str, alert: Option<&str>) -> HttpResponse {
+        match alert {
+            None => see_other(place),
+            Some(alert) => see_other(&format!("{place}?alert_msg={}", crate::render::asdict::quote(alert))),
+        }
+    }
+}
+
+impl Permit<'_> {
+    /// Sends an order to the master.
+    pub async fn order<M>(
+        &self,
+        order: M,
+        to: impl FnOnce(&super::site::Orders) -> &Recipient<M>,
+    ) -> Result<M::Result, Fault>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        let sent = to(&self.viewer.visitor.site.orders).send(order);
+        match tokio::time::timeout(ORDER_PATIENCE, sent).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err(Fault::NoMaster),
+        }
+    }
+}
+
+/// A database read for a page.
+pub struct Reader<'a> {
+    pub conn: &'a mut Conn,
+    site: &'a Site,
+}
+
+/// Where revisions, projects and repositories lead outside, found beforehand so that views stay pure.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// By revision and repository.
+    revisions: HashMap<(String, String), String>,
+    projects: HashMap<String, String>,
+    repositories: HashMap<String, String>,
+    /// Comments as HTML, by the number of their change.
+    comments: HashMap<i64, String>,
+}
+
+impl Outside {
+    /// A page a browser may be sent to.
+    pub fn revision(&self, revision: &str, repository: &str) -> Option<String> {
+        safe(self.revisions.get(&(revision.to_owned(), repository.to_owned())))
+    }
+
+    pub fn project(&self, project: &str) -> Option<String> {
+        safe(self.projects.get(project))
+    }
+
+    pub fn repository(&self, repository: &str) -> Option<String> {
+        safe(self.repositories.get(repository))
+    }
+
+    /// HTML of ours, or of the operator's function.
+    pub fn comments(&self, change: &Change) -> String {
+        self.comments.get(&change.number).cloned().unwrap_or_else(|| escape(&change.comments))
+    }
+
+    pub fn extend(&mut self, more: Outside) {
+        self.revisions.extend(more.revisions);
+        self.projects.extend(more.projects);
+        self.repositories.extend(more.repositories);
+        self.comments.extend(more.comments);
+    }
+}
+
+fn safe(address: Option<&String>) -> Option<String> {
+    address.and_then(|address| outside(address)).map(str::to_owned)
+}
+
+impl Reader<'_> {
+    /// A builder by its name, or the page that says there is none.
+    pub fn builder(&mut self, name: &str) -> Result<Builder, Fault> {
+        crate::db::builders::find(self.conn, name)?.ok_or_else(|| Fault::no_builder(name))
+    }
+
+    /// A build with its steps; negative numbers count from the newest.
+    pub fn build(&mut self, builder: &str, number: i64) -> Result<Build, Fault> {
+        use crate::render::asdict::quote;
+        if let Some(build) = crate::db::builds::find(self.conn, builder, number)? {
+            return Ok(build);
+        }
+        self.builder(builder)?;
+        let what = format!("builder \"{}\" has no build {number}", super::fault::short(builder));
+        Err(Fault::NotFound { what, parent: format!("builders/{}", quote(builder)) })
+    }
+
+    /// Links outside for these builds and their changes.
+    pub fn outside<'b>(&self, builds: impl IntoIterator<Item = &'b Build>) -> Outside {
+        let mut found = Outside::default();
+        for build in builds {
+            for stamp in &build.source_stamps {
+                let got = build.got_revision(&stamp.codebase);
+                for revision in got.into_iter().chain(stamp.revision.as_deref()) {
+                    self.find_revision(revision, &stamp.repository, &mut found);
+                }
+                self.find_places(&stamp.project, &stamp.repository, &mut found);
+                stamp.changes.iter().for_each(|change| self.find_change(change, &mut found));
+            }
+        }
+        found
+    }
+
+    pub fn outside_of_changes<'b>(&self, changes: impl IntoIterator<Item = &'b Change>) -> Outside {
+        let mut found = Outside::default();
+        changes.into_iter().for_each(|change| self.find_change(change, &mut found));
+        found
+    }
+
+    /// A change's own link goes before the configuration's for its revision.
+    fn find_change(&self, change: &Change, found: &mut Outside) {
+        if let Some(revision) = change.revision.as_deref().filter(|revision| !revision.is_empty()) {
+            match change.revlink.as_deref().filter(|link| !link.is_empty()) {
+                Some(link) => {
+                    let key = (revision.to_owned(), change.repository.clone());
+                    found.revisions.insert(key, link.to_owned());
+                }
+                None => self.find_revision(revision, &change.repository, found),
+            }
+        }
+        self.find_places(&change.project, &change.repository, found);
+        let shown = || self.site.comments(&change.comments, &change.project);
+        found.comments.entry(change.number).or_insert_with(shown);
+    }
+
+    fn find_revision(&self, revision: &str, repository: &str, found: &mut Outside) {
+        let key = (revision.to_owned(), repository.to_owned());
+        if !found.revisions.contains_key(&key)
+            && let Some(page) = self.site.revision_page(revision, repository)
+        {
+            found.revisions.insert(key, page);
+        }
+    }
+
+    fn find_places(&self, project: &str, repository: &str, found: &mut Outside) {
+        if !found.projects.contains_key(project)
+            && let Some(page) = self.site.project_page(project)
+        {
+            found.projects.insert(project.to_owned(), page);
+        }
+        if !found.repositories.contains_key(repository)
+            && let Some(page) = self.site.repository_page(repository)
+        {
+            found.repositories.insert(repository.to_owned(), page);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a, V> {
+    page: &'a Frame,
+    #[serde(flatten)]
+    view: &'a V,
+}
+
+#[derive(Serialize)]
+struct Framed<'a> {
+    page: &'a Frame,
+    body: String,
+}
+
+pub(super) fn text(site: &Site, frame: &Frame, template: &str, view: &impl Serialize) -> Result<String, Fault> {
+    let body = site.templates.render(template, &Shown { page: frame, view })?;
+    Ok(site.templates.render("layout", &Framed { page: frame, body })?)
+}
+
+pub(super) fn page(site: &Site, frame: &Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(text(site, frame, template, view)?))
+}
