@@ -10,6 +10,7 @@
 //! restarted in its place when it panics. [`config`] reads master.cfg, [`master`] builds, [`changes`] looks for commits,
 //! [`status`] tells. Which room may name which is a table in `ARCHITECTURE.md`, held by `tests/house.rs`.
 
+pub mod app;
 pub mod changes;
 pub mod clock;
 pub mod config;

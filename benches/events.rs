@@ -1,0 +1,308 @@
+//! Durable events against the same rows into bare SQLite, in one run.
+//!
+//! `cargo bench --bench events`. Both sides write to the same folder with `journal_mode=WAL` and
+//! `synchronous=FULL`. "The same rows" are all rows the events led to, read model included, copied
+//! from the finished database: what the hub and its read model add is what the ratio shows.
+
+use actix::Actor;
+use libsqlite3_sys as ffi;
+use signalbox::clock::Clock;
+use signalbox::db::{Db, Location};
+use signalbox::hub::{Hub, StatusHub};
+use signalbox::model::*;
+use std::ffi::{CStr, CString};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const BUILDS: i64 = 4_000;
+const STEPS: i32 = 4;
+/// Builds whose events are under way at the same time.
+const AT_ONCE: usize = 64;
+const RUNS: usize = 5;
+/// Rows per transaction on the bare side.
+const BATCH: usize = 1_000;
+
+fn main() {
+    let mut ratios = Vec::new();
+    for run in 1..=RUNS {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = folder.path().join("state.sqlite");
+        let (events, durable) = record_through_the_hub(&file);
+        let (rows, bare) = copy_rows_bare(&file, &folder.path().join("bare.sqlite"));
+        let ratio = bare.as_secs_f64() / durable.as_secs_f64();
+        ratios.push(ratio);
+        println!(
+            "run {run}: {events} events ({rows} rows) through the hub {:.0} events/s; bare {:.0} events/s; ratio {ratio:.2}",
+            events as f64 / durable.as_secs_f64(),
+            events as f64 / bare.as_secs_f64(),
+        );
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio {:.2} (bar: 0.50)", ratios[RUNS / 2]);
+}
+
+fn record_through_the_hub(file: &Path) -> (i64, Duration) {
+    let db = Db::open(&Location::Sqlite(file.to_owned())).expect("a new database can be made");
+    actix::System::new().block_on(async move {
+        let hub = Hub::new(StatusHub::new(db.clone(), Clock::system()).start());
+        hub.record(Event::BuilderAdded { builder: builder() }).await.expect("it is stored");
+        let lives: Vec<Vec<Event>> = (0..BUILDS).map(|number| life_of_a_build(&db, number)).collect();
+        let events = lives.iter().map(|life| life.len() as i64).sum();
+        let started = Instant::now();
+        let lanes = lives.chunks(lives.len().div_ceil(AT_ONCE)).map(|lane| {
+            let (hub, lane) = (hub.clone(), lane.to_vec());
+            async move {
+                for event in lane.into_iter().flatten() {
+                    hub.record(event).await.expect("it is stored");
+                }
+            }
+        });
+        futures::future::join_all(lanes).await;
+        let took = started.elapsed();
+        db.close().await;
+        (events, took)
+    })
+}
+
+fn builder() -> Builder {
+    Builder {
+        name: "linux".into(),
+        basedir: "linux".into(),
+        description: None,
+        tags: vec!["bench".into()],
+        workers: vec!["local".into()],
+        schedulers: vec!["commits".into()],
+        state: BigState::Idle,
+    }
+}
+
+/// What one build of four steps with a log each records from request to end.
+fn life_of_a_build(db: &Db, number: i64) -> Vec<Event> {
+    let at = |seconds: i64| Time::from_seconds(1_790_000_000 + number * 60 + seconds);
+    let stamp = SourceStamp {
+        repository: "https://git.example.org/widget.git".into(),
+        branch: Some("main".into()),
+        revision: Some(format!("{number:040x}")),
+        ..SourceStamp::default()
+    };
+    let mut properties = Properties::new();
+    for (name, source) in [("branch", "Build"), ("buildername", "Builder"), ("scheduler", "Scheduler")] {
+        properties.set(name, "main", source);
+    }
+    let request = BuildRequest {
+        id: db.ids().request(),
+        buildset: db.ids().buildset(),
+        builder: "linux".into(),
+        source_stamps: vec![stamp.clone()],
+        reason: "a change was made".into(),
+        properties: properties.clone(),
+        priority: 0,
+        submitted_at: at(0),
+        builds: Vec::new(),
+        complete_at: None,
+        results: None,
+    };
+    let buildset = Buildset {
+        id: request.buildset,
+        external_idstring: None,
+        reason: request.reason.clone(),
+        scheduler: "commits".into(),
+        source_stamps: vec![stamp.clone()],
+        properties: properties.clone(),
+        builders: vec!["linux".into()],
+        submitted_at: at(0),
+        complete_at: None,
+        results: None,
+    };
+    let mut build = Build {
+        builder: "linux".into(),
+        number,
+        reason: request.reason.clone(),
+        source_stamps: vec![stamp],
+        requests: vec![request.id],
+        properties,
+        worker: "local".into(),
+        started: at(1),
+        finished: None,
+        results: None,
+        text: Vec::new(),
+        eta: None,
+        steps: (0..STEPS).map(|step| Step::new(step, format!("step{step}"))).collect(),
+    };
+    let reference = build.reference();
+    let mut life = vec![
+        Event::BuildsetSubmitted { buildset },
+        Event::RequestSubmitted { request },
+        Event::BuildStarted { build: build.clone() },
+    ];
+    for index in 0..STEPS {
+        let second = i64::from(index) * 10 + 2;
+        let step = &mut build.steps[index as usize];
+        step.started = Some(at(second));
+        step.text = vec!["running".into()];
+        life.push(Event::StepStarted { build: reference.clone(), step: step.clone() });
+        let mut log =
+            Log { id: db.ids().log(), name: "stdio".into(), kind: LogKind::Text, finished: false, lines: 0, bytes: 0 };
+        life.push(Event::LogStarted { build: reference.clone(), step: index, log: log.clone() });
+        log.finished = true;
+        life.push(Event::LogFinished { build: reference.clone(), step: index, log: log.clone() });
+        step.logs = vec![log];
+        step.finished = Some(at(second + 9));
+        step.results = Some(Results::Success);
+        step.text = vec!["done".into()];
+        life.push(Event::StepFinished { build: reference.clone(), step: step.clone(), properties: Properties::new() });
+    }
+    build.finished = Some(at(50));
+    build.results = Some(Results::Success);
+    build.text = vec!["build".into(), "successful".into()];
+    life.push(Event::BuildFinished { build });
+    life
+}
+
+/// Copies every row of every table into a fresh file of the same schema; only the writing is timed.
+fn copy_rows_bare(from: &Path, to: &Path) -> (usize, Duration) {
+    let source = Bare::open(from);
+    let target = Bare::open(to);
+    target.run("PRAGMA journal_mode=WAL");
+    target.run("PRAGMA synchronous=FULL");
+    let schema = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'";
+    for statement in source.rows(schema) {
+        target.run(&statement[0].text());
+    }
+    let tables: Vec<String> = source
+        .rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        .iter()
+        .map(|row| row[0].text())
+        .collect();
+    let content: Vec<(String, Vec<Vec<Cell>>)> =
+        tables.into_iter().map(|table| (table.clone(), source.rows(&format!("SELECT * FROM \"{table}\"")))).collect();
+    let started = Instant::now();
+    let mut written = 0;
+    for (table, rows) in &content {
+        for batch in rows.chunks(BATCH) {
+            target.run("BEGIN IMMEDIATE");
+            target.insert(table, batch);
+            target.run("COMMIT");
+            written += batch.len();
+        }
+    }
+    (written, started.elapsed())
+}
+
+enum Cell {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl Cell {
+    fn text(&self) -> String {
+        match self {
+            Cell::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            _ => panic!("a name is text"),
+        }
+    }
+}
+
+/// SQLite's own interface with nothing between.
+struct Bare(*mut ffi::sqlite3);
+
+impl Bare {
+    fn open(path: &Path) -> Bare {
+        let name = CString::new(path.to_str().expect("the folder has a plain name")).expect("no NUL in it");
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: the name outlives the call, and the handle is closed in drop.
+        assert_eq!(unsafe { ffi::sqlite3_open(name.as_ptr(), &mut handle) }, ffi::SQLITE_OK);
+        Bare(handle)
+    }
+
+    fn run(&self, sql: &str) {
+        let sql = CString::new(sql).expect("no NUL in it");
+        // SAFETY: the handle is open and the text outlives the call.
+        let code = unsafe { ffi::sqlite3_exec(self.0, sql.as_ptr(), None, std::ptr::null_mut(), std::ptr::null_mut()) };
+        // SAFETY: the message belongs to the open handle and is read at once.
+        assert_eq!(code, ffi::SQLITE_OK, "{:?}", unsafe { CStr::from_ptr(ffi::sqlite3_errmsg(self.0)) });
+    }
+
+    fn prepare(&self, sql: &str) -> *mut ffi::sqlite3_stmt {
+        let sql = CString::new(sql).expect("no NUL in it");
+        let mut statement = std::ptr::null_mut();
+        // SAFETY: as above; the statement is finalized by its user.
+        let code = unsafe { ffi::sqlite3_prepare_v2(self.0, sql.as_ptr(), -1, &mut statement, std::ptr::null_mut()) };
+        assert_eq!(code, ffi::SQLITE_OK);
+        statement
+    }
+
+    fn rows(&self, sql: &str) -> Vec<Vec<Cell>> {
+        let statement = self.prepare(sql);
+        let mut rows = Vec::new();
+        // SAFETY: columns are read between two steps of a live statement, as SQLite asks.
+        unsafe {
+            let columns = ffi::sqlite3_column_count(statement);
+            while ffi::sqlite3_step(statement) == ffi::SQLITE_ROW {
+                rows.push((0..columns).map(|column| cell(statement, column)).collect());
+            }
+            ffi::sqlite3_finalize(statement);
+        }
+        rows
+    }
+
+    fn insert(&self, table: &str, rows: &[Vec<Cell>]) {
+        let Some(first) = rows.first() else { return };
+        let marks = vec!["?"; first.len()].join(",");
+        let statement = self.prepare(&format!("INSERT INTO \"{table}\" VALUES ({marks})"));
+        for row in rows {
+            // SAFETY: bound values live in `rows` until the statement has been stepped and reset.
+            unsafe {
+                for (index, cell) in (1..).zip(row) {
+                    bind(statement, index, cell);
+                }
+                assert_eq!(ffi::sqlite3_step(statement), ffi::SQLITE_DONE);
+                ffi::sqlite3_reset(statement);
+            }
+        }
+        // SAFETY: it was prepared above and is not used again.
+        unsafe { ffi::sqlite3_finalize(statement) };
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // SAFETY: every statement has been finalized.
+        unsafe { ffi::sqlite3_close(self.0) };
+    }
+}
+
+/// SAFETY: `statement` stands on a row.
+unsafe fn cell(statement: *mut ffi::sqlite3_stmt, column: i32) -> Cell {
+    // SAFETY: the pointers SQLite gives are valid for the length it gives until the next step.
+    unsafe {
+        let bytes = |pointer: *const u8| {
+            let length = ffi::sqlite3_column_bytes(statement, column) as usize;
+            if length == 0 { Vec::new() } else { std::slice::from_raw_parts(pointer, length).to_vec() }
+        };
+        match ffi::sqlite3_column_type(statement, column) {
+            ffi::SQLITE_INTEGER => Cell::Integer(ffi::sqlite3_column_int64(statement, column)),
+            ffi::SQLITE_FLOAT => Cell::Real(ffi::sqlite3_column_double(statement, column)),
+            ffi::SQLITE_TEXT => Cell::Text(bytes(ffi::sqlite3_column_text(statement, column))),
+            ffi::SQLITE_BLOB => Cell::Blob(bytes(ffi::sqlite3_column_blob(statement, column).cast())),
+            _ => Cell::Null,
+        }
+    }
+}
+
+/// SAFETY: `cell` outlives the next step of `statement`.
+unsafe fn bind(statement: *mut ffi::sqlite3_stmt, index: i32, cell: &Cell) {
+    // SAFETY: lengths are those of the slices; no destructor means SQLite does not keep them past the step.
+    unsafe {
+        match cell {
+            Cell::Null => ffi::sqlite3_bind_null(statement, index),
+            Cell::Integer(value) => ffi::sqlite3_bind_int64(statement, index, *value),
+            Cell::Real(value) => ffi::sqlite3_bind_double(statement, index, *value),
+            Cell::Text(text) => ffi::sqlite3_bind_text(statement, index, text.as_ptr().cast(), text.len() as i32, None),
+            Cell::Blob(blob) => ffi::sqlite3_bind_blob(statement, index, blob.as_ptr().cast(), blob.len() as i32, None),
+        };
+    }
+}

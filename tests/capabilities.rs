@@ -1,0 +1,20 @@
+//! What Signalbox can do, driven as its users drive it. One file per capability.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail where it stands")]
+
+mod building;
+mod cli;
+mod config;
+mod containment;
+mod database;
+mod forcing;
+mod git_poller;
+mod house;
+mod hub;
+mod json;
+mod outbox;
+mod pages;
+mod restart;
+mod scheduling;
+mod status_push;
+mod supervision;
+mod support;

@@ -1,0 +1,11 @@
+//! What is stored, how it is read again, and what happens when the database cannot do its part.
+
+mod filling;
+mod log_text;
+mod model;
+mod opening;
+mod outbox;
+mod retention;
+mod schema;
+mod trouble;
+mod writing;

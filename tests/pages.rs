@@ -1,0 +1,352 @@
+//! Pages: what they show, what they refuse, and what their forms do.
+
+use crate::support::site::{Site, history};
+use actix_web::http::StatusCode;
+use futures::StreamExt;
+use signalbox::db::{builds, requests};
+use signalbox::model::*;
+use signalbox::status::web::ROUTES;
+use std::time::Duration;
+
+#[actix::test]
+async fn the_front_page_says_what_is_red_since_when_and_whose() {
+    let site = Site::usual().await;
+    let page = site.get("/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.texts("article.red h3"), ["linux Failed test it"]);
+    let told = page.texts("article.red > p").join(" ");
+    assert!(told.contains("first in #1, last in #2 (2 builds)"), "{told}");
+    assert!(told.contains("Suspected: Ann"), "{told}");
+    assert_eq!(page.attributes("article.red .changes a", "href")[0], "./changes/2");
+    assert_eq!(page.texts(".group-name"), ["fast", "unix", "no tag"]);
+    assert!(page.attributes("a.square", "class").contains(&"square failure".to_owned()));
+    assert!(!page.text.contains("ann@example.org"), "mail addresses stay out");
+    assert!(page.text.contains("Widget &lt;Foundry&gt;"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn every_page_of_a_build_is_there() {
+    let site = Site::usual().await;
+    let page = site.get("/builders/linux").await;
+    assert_eq!(page.texts("table.builds td:nth-child(2)"), ["#2", "#1", "#0"]);
+    assert_eq!(page.attributes("svg.strip a", "href").last().unwrap(), "../builders/linux/builds/2");
+    assert!(page.texts(".red").join(" ").contains("last good: #0"));
+
+    let page = site.get("/builders/linux?numbuilds=1").await;
+    assert_eq!(page.attributes("a[rel=next]", "href"), ["?numbuilds=1&before=2"]);
+    let page = site.get("/builders/linux?property.buildnumber=1").await;
+    assert_eq!(page.texts("table.builds td:nth-child(2)"), ["#1"]);
+
+    let page = site.get("/builders/linux/builds/1").await;
+    assert_eq!(page.texts(".headline"), ["Failed test it after 30 s"]);
+    assert_eq!(page.texts(".cause"), ["first failure in a row; 1 change by Ann"]);
+    assert_eq!(page.texts(".step-name"), ["compile", "test it"]);
+    assert!(page.texts("pre.log").join("").contains("something <b>broke</b>"));
+    assert!(page.text.contains("https://x.example.org/r?a&#x3D;1&amp;b&#x3D;2"), "{}", page.text);
+
+    let page = site.get("/builders/linux/builds/-1").await;
+    assert_eq!(page.texts("h1"), ["linux #2"]);
+    assert_eq!(page.texts(".cause"), ["failing since #1; 1 change by Ann"]);
+
+    let page = site.get("/builders/linux/builds/1/steps/test%20it/").await;
+    assert_eq!(page.texts("h1"), ["test it"]);
+    let log = "../../../../../builders/linux/builds/1/steps/test%20it/logs/stdio";
+    assert_eq!(page.attributes("#logs a", "href"), [format!("../{log}"), format!("../{log}/text")]);
+    assert_eq!(site.get("/builders/linux/builds/1/steps/test%20it/logs").await.texts("h1"), ["test it"]);
+    site.stop().await;
+}
+
+#[actix::test]
+async fn names_with_a_slash_have_pages() {
+    let site = Site::usual().await;
+    let page = site.get("/builders/mac%2Farm").await;
+    assert_eq!((page.status, page.texts("h1")), (StatusCode::OK, vec!["Builder mac/arm".to_owned()]));
+    assert_eq!(site.get("/builders/mac%2Farm/builds/0").await.status, StatusCode::OK);
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_log_has_numbered_lines_colours_and_a_plain_text() {
+    let site = Site::usual().await;
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let page = site.get(path).await;
+    assert_eq!(page.header("cache-control"), "private, max-age=604800");
+    assert_eq!(page.texts("pre.log a"), ["1", "2", "3", "4", "5"]);
+    assert_eq!(page.texts("pre.log .ansi32"), ["green & good"]);
+    assert_eq!(page.texts("pre.log .stderr"), ["something <b>broke</b>"]);
+    let some = site.get(&format!("{path}?lines=2-3")).await;
+    assert_eq!(some.texts("pre.log a"), ["2", "3"]);
+
+    let plain = site.get(&format!("{path}/text")).await;
+    assert_eq!(plain.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(plain.text, "line one of log 5010\n\u{1b}[32mgreen & good\u{1b}[0m\nsomething <b>broke</b>\n");
+    assert_eq!(site.request("HEAD", path).await.text, "");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_running_log_is_followed_to_its_end() {
+    let site = Site::start("authz=util.Authz(default_action=True)", history()).await;
+    site.post("/builders/mac%2Farm/force", &[("forcescheduler", "force")]).await;
+    site.server.running("mac/arm", 1, "slow").await;
+    let path = "/builders/mac%2Farm/builds/1/steps/slow/logs/stdio";
+    let mut answer = site.open(&format!("{path}/text")).await;
+    let mut html = site.open(path).await;
+    assert_eq!(html.headers().get("cache-control").unwrap(), "private, no-cache");
+    let first = tokio::time::timeout(Duration::from_secs(20), answer.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(&first[..], b"started\n");
+
+    let stopped = site.post("/builders/mac%2Farm/builds/1/stop", &[("comments", "enough <now>")]).await;
+    assert_eq!(stopped.header("location"), "../../../../builders/mac%2Farm");
+    let rest = async { while answer.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(20), rest).await.unwrap();
+    let mut whole = Vec::new();
+    while let Some(piece) = html.next().await {
+        whole.extend_from_slice(&piece.unwrap());
+    }
+    let whole = String::from_utf8(whole).unwrap();
+    assert!(whole.contains("started") && whole.trim_end().ends_with("</html>"), "{whole}");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn the_waterfall_has_a_column_for_each_builder() {
+    let site = Site::usual().await;
+    let page = site.get("/waterfall").await;
+    assert_eq!(page.texts(".names th").split_off(1), ["changes", "docs", "linux", "mac/arm"]);
+    assert_eq!(page.texts("td.LastBuild").len(), 3);
+    assert!(page.texts("td.failure").iter().any(|text| text == "test it stdio" || text == "test itstdio"));
+    assert!(page.texts("td.BuildStep.start").contains(&"Build 2".to_owned()));
+    assert_eq!(page.texts("td.Change").len(), 3);
+
+    let page = site.get("/waterfall?builder=linux&builder=nosuch&show_events=false").await;
+    assert_eq!(page.texts(".names th").split_off(2), ["linux"]);
+    assert!(page.texts("td.Event").is_empty());
+    let page = site.get("/waterfall?failures_only=true").await;
+    assert_eq!(page.texts(".names th").split_off(2), ["linux", "mac/arm"]);
+    let page = site.get("/waterfall?num_events=1").await;
+    let next = page.attributes("a[rel=next]", "href");
+    assert!(next[0].starts_with("?num_events=1&last_time="), "{next:?}");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn what_is_not_there_is_named_and_bad_numbers_too() {
+    let site = Site::usual().await;
+    for (path, words) in [
+        ("/builders/nosuch", "there is no builder \"nosuch\""),
+        ("/builders/linux/builds/99", "builder \"linux\" has no build 99"),
+        ("/builders/linux/builds/x", "\"x\" is no build number"),
+        ("/builders/linux/builds/1/steps/none", "linux #1 has no step \"none\""),
+        ("/builders/linux/builds/1/steps/compile/logs/none", "has no log \"none\""),
+        ("/buildslaves/nosuch", "there is no worker \"nosuch\""),
+        ("/changes/9999", "there is no change \"9999\""),
+        ("/changes/x", "there is no change \"x\""),
+        ("/one_line_per_build/nosuch", "there is no builder \"nosuch\""),
+        ("/nosuch.html", "there is nothing at /nosuch.html"),
+        ("/builders/%3Cscript%3E", "there is no builder \"<script>\""),
+        ("/builders/%FF%00", "there is no builder"),
+    ] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.texts(".headline").join("").contains(words), "{path}: {}", page.text);
+        assert_eq!(page.attributes("main a", "href").len(), 1, "{path}");
+        assert!(!page.text.contains("<script>"), "{path}");
+    }
+    for (path, argument) in [
+        ("/builders/linux?numbuilds=many", "numbuilds"),
+        ("/waterfall?last_time=now", "last_time"),
+        ("/waterfall?num_events=-1", "num_events"),
+        ("/changes?count=%0d%0aX:%20y", "count"),
+        ("/one_line_per_build?before=x", "before"),
+        ("/builders/linux/builds/1/steps/compile/logs/stdio?lines=x", "lines"),
+    ] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(page.texts(".headline").join("").contains(argument), "{path}: {}", page.text);
+    }
+    site.stop().await;
+}
+
+#[actix::test]
+async fn nothing_typed_in_breaks_a_page() {
+    let site = Site::usual().await;
+    let evil = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E%0d%0aSet-Cookie:%20a=b%00%ff";
+    let long = "x".repeat(20_000);
+    for value in [evil, long.as_str()] {
+        for path in
+            ["/", "/waterfall", "/builders", "/builders/linux", "/one_line_per_build", "/buildslaves", "/changes"]
+        {
+            for argument in ["alert_msg", "tag", "builder", "branch", "committer", "project", "reload", "force.reason"]
+            {
+                let page = site.get(&format!("{path}?{argument}={value}")).await;
+                assert!(!page.status.is_server_error(), "{path} {argument}");
+                assert!(!page.text.contains("<script>"), "{path} {argument}");
+                assert_eq!(page.header("set-cookie"), "");
+            }
+        }
+    }
+    site.stop().await;
+}
+
+#[actix::test]
+async fn browsers_are_told_to_be_careful() {
+    let site = Site::usual().await;
+    for path in ["/", "/nosuch", "/default.css", "/json/project", "/builders/linux/builds/0/steps/compile/logs/stdio"] {
+        let page = site.get(path).await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(page.header("referrer-policy"), "same-origin", "{path}");
+        assert!(!page.text.contains(" style=\"") && !page.text.contains("<script"), "{path}");
+    }
+    site.stop().await;
+}
+
+#[actix::test]
+async fn files_are_served_with_their_date_and_the_operators_come_first() {
+    let site = Site::usual().await;
+    let css = site.get("/default.css").await;
+    assert_eq!((css.status, css.header("content-type")), (StatusCode::OK, "text/css; charset=utf-8"));
+    let since = css.header("last-modified").to_owned();
+    assert_eq!(site.get_with("/default.css", &[("if-modified-since", &since)]).await.status, StatusCode::NOT_MODIFIED);
+
+    std::fs::create_dir(site.server.path("public_html")).unwrap();
+    std::fs::write(site.server.path("public_html/robots.txt"), "mine").unwrap();
+    assert_eq!(site.get("/robots.txt").await.text, "mine");
+    std::fs::write(site.server.path("secret"), "x").unwrap();
+    for path in ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/public_html/../../secret"] {
+        assert_ne!(site.get(path).await.text, "x", "{path}");
+    }
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_template_of_the_operators_takes_the_place_of_ours() {
+    let site = Site::usual().await;
+    std::fs::create_dir(site.server.path("templates")).unwrap();
+    std::fs::write(site.server.path("templates/about.hbs"), "<p>run by {{page.project}}</p>").unwrap();
+    let mut page = site.get("/about").await;
+    for _ in 0..200 {
+        if page.texts("main p") == ["run by Widget <Foundry>"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        page = site.get("/about").await;
+    }
+    assert_eq!(page.texts("main p"), ["run by Widget <Foundry>"]);
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_form_forces_a_build_with_its_typed_fields() {
+    let site = Site::start("authz=util.Authz(forceBuild=True)", history()).await;
+    let page = site.get("/builders/linux?force.reason=because").await;
+    assert_eq!(page.attributes("form.force input[name=reason]", "value"), ["because"]);
+    assert_eq!(page.attributes("form.force input[name=checkbox]", "value"), ["clean"]);
+    assert_eq!(page.texts("form.force select[name=level] option[selected]"), ["two"]);
+    assert_eq!(page.attributes("form.force input[name=deep_inner]", "value"), ["x\"y"]);
+    assert_eq!(page.attributes("form.force", "action"), ["../builders/linux/force"]);
+
+    let fields = [
+        ("forcescheduler", "force"),
+        ("username", "bob"),
+        ("reason", "why <not>"),
+        ("checkbox", "clean"),
+        ("level", "one"),
+        ("times", "7"),
+    ];
+    let answer = site.post("/builders/linux/force", &fields).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::FOUND, "../../builders/linux"));
+    let build = site
+        .server
+        .until("the build", |conn| Ok(builds::find(conn, "linux", 3)?.filter(|build| build.finished.is_some())))
+        .await;
+    assert_eq!(build.properties.get("owner").unwrap(), "bob (not logged in)");
+    assert_eq!(build.properties.get("clean").unwrap(), true);
+    assert_eq!(build.properties.get("times").unwrap(), 7);
+
+    let answer = site.post("/builders/linux/force", &[("forcescheduler", "force"), ("times", "many")]).await;
+    let place = answer.header("location").to_owned();
+    assert!(place.starts_with("../../builders/linux?alert_msg="), "{place}");
+    let shown = site.get(place.trim_start_matches("../..")).await;
+    assert!(shown.texts(".alert").join("").contains("times"), "{:?}", shown.texts(".alert"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn who_may_not_is_sent_to_the_page_that_says_so() {
+    let site = Site::usual().await;
+    for route in ROUTES.iter().filter(|route| route.method == "POST") {
+        let path = route.path.replace("{builder}", "linux").replace("{number}", "1").replace("{worker}", "w1");
+        let answer = site.post(&path, &[("change", "1"), ("id", "all"), ("forcescheduler", "force")]).await;
+        assert_eq!(answer.status, StatusCode::FOUND, "{path}");
+        assert!(
+            answer.header("location").ends_with("../authzfail") || answer.header("location") == "./authzfail",
+            "{path}"
+        );
+        let answer = site.get(&path).await;
+        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"), "{path}");
+    }
+    assert_eq!(site.get("/deliveries").await.header("location"), "./authzfail");
+    let pending = site.server.db.read(|conn| requests::pending(conn, None)).await.unwrap();
+    assert_eq!(pending, Vec::<BuildRequest>::new());
+    site.stop().await;
+}
+
+#[actix::test]
+async fn forms_of_other_sites_are_refused() {
+    let site = Site::start("authz=util.Authz(default_action=True)", history()).await;
+    let form = [("forcescheduler", "force")];
+    for header in [("sec-fetch-site", "cross-site"), ("origin", "http://evil.example.org"), ("origin", "null")] {
+        let answer = site.post_with("/builders/linux/force", &form, &[header]).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{header:?}");
+    }
+    for header in
+        [("sec-fetch-site", "same-origin"), ("origin", site.url.as_str()), ("origin", "http://ci.example.org")]
+    {
+        let answer = site.post_with("/builders/linux/force", &form, &[header]).await;
+        assert_eq!(answer.status, StatusCode::FOUND, "{header:?}");
+    }
+    site.stop().await;
+}
+
+#[actix::test]
+async fn only_those_who_log_in_see_pages_where_view_asks_for_it() {
+    let options = "authz=util.Authz(view='auth', stopBuild='auth', auth=util.BasicAuth([('ada', 'engine')]))";
+    let site = Site::start(options, history()).await;
+    let basic = ("authorization", "Basic YWRhOmVuZ2luZQ==");
+    let wrong = ("authorization", "Basic YWRhOmVuZ2luZT8=");
+    for route in ROUTES.iter().filter(|route| route.method == "GET" && route.action.is_some()) {
+        let path = route
+            .path
+            .replace("{builder}", "linux")
+            .replace("{number}", "1")
+            .replace("{step}", "compile")
+            .replace("{log}", "stdio")
+            .replace("{worker}", "w1")
+            .replace("{rest:.*}", "builders");
+        for answer in [site.get(&path).await, site.get_with(&path, &[wrong]).await] {
+            let (status, place) = (answer.status, answer.header("location"));
+            assert!(status == StatusCode::UNAUTHORIZED || status == StatusCode::FOUND, "{path}: {status}");
+            assert!(!answer.text.contains("linux") || place.contains('.'), "{path}: {}", answer.text);
+        }
+        let answer = site.get_with(&path, &[basic]).await;
+        // What takes more than viewing is refused, but no longer for want of a name.
+        assert!(matches!(answer.status.as_u16(), 200 | 302 | 403), "{path}: {}", answer.status);
+    }
+    assert_eq!(site.get_with("/", &[basic]).await.texts(".who"), ["ada"]);
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_fallen_server_comes_back_on_the_same_port() {
+    let site = Site::usual().await;
+    let path = format!("status/WebStatus:{}", site.url.rsplit(':').next().unwrap());
+    assert!(site.server.tree.provoke_panic(&path));
+    let page = site.get("/about/supervision").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains(&path));
+    site.stop().await;
+}
