@@ -285,6 +285,13 @@ fn workers_come_and_go(place: &Place) {
     );
     let all = db.read_blocking(workers::all).unwrap();
     assert_eq!((all.len(), all[0].connected, all[0].paused), (1, true, false));
+
+    // One paused before it was first seen is paused when it comes, whatever it says.
+    let other = db.read_blocking(|conn| workers::find(conn, "w9")).unwrap();
+    assert_eq!(other, None);
+    happen(&db, [Event::SlavePaused { slave: "w9".to_owned() }, Event::SlaveConnected { slave: worker("w9") }]);
+    let other = db.read_blocking(|conn| workers::find(conn, "w9")).unwrap().unwrap();
+    assert_eq!((other.connected, other.paused), (true, true));
     assert_eq!(db.read_blocking(|conn| workers::connects(conn, "w1", at(0))).unwrap(), 2);
     assert_eq!(db.read_blocking(|conn| workers::connects(conn, "w1", at(4))).unwrap(), 1);
 

@@ -9,12 +9,20 @@ use crate::model::{Time, Worker};
 use diesel::prelude::*;
 use std::borrow::Cow;
 
+#[derive(Insertable)]
+#[diesel(table_name = workers)]
+struct New<'a> {
+    name: Cow<'a, str>,
+    paused: bool,
+    #[diesel(embed)]
+    seen: Seen<'a>,
+}
+
+/// What a worker says of itself when it connects. Whether it is paused is not its to say.
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = workers, treat_none_as_null = true, treat_none_as_default_value = false)]
-struct Written<'a> {
-    name: Cow<'a, str>,
+struct Seen<'a> {
     connected: bool,
-    paused: bool,
     graceful: bool,
     admin: Option<Cow<'a, str>>,
     host: Option<Cow<'a, str>>,
@@ -24,12 +32,10 @@ struct Written<'a> {
     last_heard: Option<i64>,
 }
 
-pub(super) fn connected(conn: &mut Conn, worker: &Worker, at: Time) -> Result<(), DbError> {
-    let row = || -> Result<Written, DbError> {
-        Ok(Written {
-            name: clean(&worker.name),
+impl Seen<'_> {
+    fn new(worker: &Worker, at: Time) -> Result<Seen<'_>, DbError> {
+        Ok(Seen {
             connected: true,
-            paused: worker.paused,
             graceful: worker.graceful,
             admin: clean_option(worker.admin.as_deref()),
             host: clean_option(worker.host.as_deref()),
@@ -38,8 +44,13 @@ pub(super) fn connected(conn: &mut Conn, worker: &Worker, at: Time) -> Result<()
             info: json(&worker.info)?,
             last_heard: Some(worker.last_heard.unwrap_or(at).0),
         })
-    };
-    let (new, changed) = (row()?, row()?);
+    }
+}
+
+/// A worker that was paused, even before it was first seen, stays so.
+pub(super) fn connected(conn: &mut Conn, worker: &Worker, at: Time) -> Result<(), DbError> {
+    let new = New { name: clean(&worker.name), paused: worker.paused, seen: Seen::new(worker, at)? };
+    let changed = Seen::new(worker, at)?;
     let id: i64 = each!(conn, |c| kept!(
         diesel::insert_into(workers::table)
             .values(new)
@@ -64,9 +75,17 @@ pub(super) fn disconnected(conn: &mut Conn, worker: &str, at: Time) -> Result<()
     builder_rows::at_worker(conn, worker, at, &["disconnect", worker])
 }
 
+/// Notes it of a worker that has not been seen yet as well.
 pub(super) fn paused(conn: &mut Conn, worker: &str, paused: bool) -> Result<(), DbError> {
+    let nothing_said = Worker::default();
+    let unseen = Seen { connected: false, last_heard: None, ..Seen::new(&nothing_said, Time::default())? };
+    let new = New { name: clean(worker), paused, seen: unseen };
     each!(conn, |c| kept!(
-        diesel::update(workers::table.filter(workers::name.eq(worker))).set(workers::paused.eq(paused))
+        diesel::insert_into(workers::table)
+            .values(new)
+            .on_conflict(workers::name)
+            .do_update()
+            .set(workers::paused.eq(paused))
     )
     .execute(c))?;
     Ok(())
