@@ -5,7 +5,7 @@ mod select;
 
 pub use select::{Order, Selection, select};
 
-pub(super) use rows::{StepRow, finished_steps, of_ids};
+pub(super) use rows::{StepRow, known, of_ids};
 
 use super::engine::Conn;
 use super::schema::builds;

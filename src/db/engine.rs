@@ -1,14 +1,14 @@
 //! One connection to either engine, and what is set on it before use.
 
+use super::known::Known;
 use super::{DbError, Location, events};
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
 use diesel::internal::derives::multiconnection::AstPassHelper;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
-use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The engines behind one type, so that a query is written once.
 #[derive(diesel::MultiConnection)]
@@ -31,24 +31,7 @@ pub struct Conn {
     pub(super) engine: Engine,
     pub(super) known: Known,
     /// Events of this transaction whose rows are still to be written.
-    pub(super) unwritten: Vec<events::Written>,
-}
-
-/// Row numbers the writer has met, so that it need not ask for them with every event.
-///
-/// Forgotten whenever a transaction is taken back: a row number may have gone with it.
-#[derive(Default)]
-pub(super) struct Known {
-    pub builders: HashMap<String, i64>,
-    /// By the builder's row and the build's number; running builds only.
-    pub builds: HashMap<(i64, i64), i64>,
-}
-
-impl Known {
-    pub fn forget(&mut self) {
-        self.builders.clear();
-        self.builds.clear();
-    }
+    pub(super) unwritten: Vec<Arc<events::Prepared>>,
 }
 
 /// Runs the same expression on the connection of whichever engine it is, for what diesel cannot say portably.
@@ -64,27 +47,28 @@ pub(super) use each;
 
 /// Inserts rows with as few statements as their number allows, each of them prepared once.
 ///
-/// Statements of 32 rows and of one row: their text never varies, so diesel keeps them prepared.
+/// Statements of 32 rows, of four and of one: their text never varies, so diesel keeps them prepared.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
-        let mut rows = $rows.into_iter();
-        loop {
-            let mut some: Vec<_> = rows.by_ref().take(32).collect();
-            if some.is_empty() {
-                break;
-            }
-            if some.len() == 32 {
-                let full: Box<[_; 32]> = some.try_into().ok().expect("there are 32");
-                $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(full).execute(c))?;
-            } else {
-                for row in some.drain(..) {
-                    $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(row).execute(c))?;
-                }
-            }
-        }
+        let mut rows = Vec::from_iter($rows).into_iter();
+        $crate::db::engine::insert_by!(32, rows, $conn, $table);
+        $crate::db::engine::insert_by!(4, rows, $conn, $table);
+        $crate::db::engine::insert_by!(1, rows, $conn, $table);
     }};
 }
 pub(super) use insert_all;
+
+/// Inserts so many rows at a time while there are as many.
+macro_rules! insert_by {
+    ($size:literal, $rows:ident, $conn:expr, $table:expr) => {
+        while $rows.len() >= $size {
+            let some: Box<[_; $size]> =
+                Box::new(std::array::from_fn(|_| $rows.next().expect("as many were counted just now")));
+            $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(some).execute(c))?;
+        }
+    };
+}
+pub(super) use insert_by;
 
 /// A statement that stays prepared although diesel thinks that it must not: updates and upserts whose text never
 /// varies, as every column is always set. Preparing them anew would cost more than running them.
@@ -183,7 +167,7 @@ impl Conn {
                     Purpose::Write => {
                         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                          PRAGMA foreign_keys = ON; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY; \
-                         PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
+                         PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;"
                     }
                     Purpose::Read => "PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY;",
                 })?;

@@ -7,10 +7,18 @@ use super::{DbError, apply};
 use crate::model::{Event, Seq, Stored, Time};
 use diesel::dsl::max;
 use diesel::prelude::*;
+use std::sync::Arc;
 
-#[derive(Insertable)]
+/// Events whose rows have been made, on whichever thread the caller has for it.
+#[derive(Debug)]
+pub struct Prepared {
+    events: Vec<Arc<Stored>>,
+    rows: Vec<Written>,
+}
+
+#[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
-pub(super) struct Written {
+struct Written {
     seq: i64,
     at: i64,
     name: &'static str,
@@ -45,29 +53,36 @@ pub fn first(conn: &mut Conn) -> Result<Option<Seq>, DbError> {
     Ok(events::table.select(diesel::dsl::min(events::seq)).first(&mut conn.engine)?)
 }
 
+/// Makes the rows of these events.
+pub fn prepare(events: Vec<Stored>) -> Result<Arc<Prepared>, DbError> {
+    let row = |stored: &Stored| {
+        Ok(Written { seq: stored.seq, at: stored.at.0, name: stored.event.name(), event: json(&stored.event)? })
+    };
+    let rows = events.iter().map(row).collect::<Result<_, DbError>>()?;
+    Ok(Arc::new(Prepared { events: events.into_iter().map(Arc::new).collect(), rows }))
+}
+
+impl Prepared {
+    pub fn events(&self) -> &[Arc<Stored>] {
+        &self.events
+    }
+}
+
 /// Stores events under the numbers they carry and brings the read model up to date with them.
 ///
 /// The rows of the log itself are written when the transaction ends, or is asked for them: those of all jobs of a
 /// group together, which is much cheaper. A number given twice so shows only then, and is the fault of its job all the
 /// same.
-pub fn append(conn: &mut Conn, events: &[Stored]) -> Result<(), DbError> {
-    for stored in events {
-        conn.unwritten.push(Written {
-            seq: stored.seq,
-            at: stored.at.0,
-            name: stored.event.name(),
-            event: json(&stored.event)?,
-        });
-        apply::event(conn, stored.at, &stored.event)?;
-    }
-    Ok(())
+pub fn append(conn: &mut Conn, prepared: &Arc<Prepared>) -> Result<(), DbError> {
+    conn.unwritten.push(prepared.clone());
+    prepared.events.iter().try_for_each(|stored| apply::event(conn, stored.at, &stored.event))
 }
 
 /// Writes the rows that [`append`] has put by.
 pub(super) fn write_rows(conn: &mut Conn) -> QueryResult<()> {
     if !conn.unwritten.is_empty() {
-        let rows = std::mem::take(&mut conn.unwritten);
-        insert_all!(conn, events::table, rows);
+        let unwritten = std::mem::take(&mut conn.unwritten);
+        insert_all!(conn, events::table, unwritten.iter().flat_map(|prepared| &prepared.rows).cloned());
     }
     Ok(())
 }

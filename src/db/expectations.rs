@@ -1,6 +1,7 @@
 //! How long steps took before.
 
 use super::DbError;
+use super::columns::{from_json, json};
 use super::engine::{Conn, each, kept};
 use super::schema::expectations;
 use crate::model::Build;
@@ -20,36 +21,35 @@ pub fn of(conn: &mut Conn, builder: &str) -> Result<BTreeMap<String, f64>, DbErr
 }
 
 fn of_row(conn: &mut Conn, builder: i64) -> Result<BTreeMap<String, f64>, DbError> {
-    let rows: Vec<(String, f64)> = expectations::table
-        .filter(expectations::builder_id.eq(builder))
-        .select((expectations::step, expectations::seconds))
-        .load(&mut conn.engine)?;
-    Ok(rows.into_iter().collect())
+    let row = expectations::table.find(builder).select(expectations::seconds);
+    let text: Option<String> = row.first(&mut conn.engine).optional()?;
+    text.map_or_else(|| Ok(BTreeMap::new()), |text| from_json("expectations.seconds", &text))
 }
 
 /// Learns from a successful build.
 pub(super) fn learn(conn: &mut Conn, builder: i64, build: &Build) -> Result<(), DbError> {
-    let known = of_row(conn, builder)?;
+    let mut known = match conn.known.expectations.remove(&builder) {
+        Some(known) => known,
+        None => of_row(conn, builder)?,
+    };
     for step in &build.steps {
         let (Some(started), Some(finished)) = (step.started, step.finished) else {
             continue;
         };
         let took = finished.since(started).as_secs_f64();
-        let seconds = known.get(&step.name).map_or(took, |before| before * (1.0 - WEIGHT) + took * WEIGHT);
-        let name = super::columns::clean(&step.name);
-        let row = (
-            expectations::builder_id.eq(builder),
-            expectations::step.eq(name.as_ref()),
-            expectations::seconds.eq(seconds),
-        );
-        each!(conn, |c| kept!(
-            diesel::insert_into(expectations::table)
-                .values(row)
-                .on_conflict((expectations::builder_id, expectations::step))
-                .do_update()
-                .set(expectations::seconds.eq(seconds))
-        )
-        .execute(c))?;
+        let learnt = |before: &mut f64| *before = *before * (1.0 - WEIGHT) + took * WEIGHT;
+        known.entry(step.name.clone()).and_modify(learnt).or_insert(took);
     }
+    let seconds = json(&known)?;
+    conn.known.expectations.insert(builder, known);
+    let row = (expectations::builder_id.eq(builder), expectations::seconds.eq(&seconds));
+    each!(conn, |c| kept!(
+        diesel::insert_into(expectations::table)
+            .values(row)
+            .on_conflict(expectations::builder_id)
+            .do_update()
+            .set(expectations::seconds.eq(&seconds))
+    )
+    .execute(c))?;
     Ok(())
 }

@@ -23,6 +23,7 @@ pub mod expectations;
 mod fill;
 mod ids;
 pub mod janitor;
+mod known;
 mod location;
 mod lock;
 pub mod logs;
@@ -114,6 +115,15 @@ impl Db {
     {
         let answer = self.inner.writer.queue(job);
         async move { answer.await.unwrap_or(Err(DbError::Closed)) }
+    }
+
+    /// The same with `then` called on the writing thread after the commit, in the order of the calls: it must be quick.
+    pub fn write_then<T: Send + 'static, F, A>(&self, job: F, then: A)
+    where
+        F: FnMut(&mut Conn) -> Result<T, DbError> + Send + 'static,
+        A: FnOnce(Result<T, DbError>) + Send + 'static,
+    {
+        self.inner.writer.queue_then(job, then);
     }
 
     /// The same for callers that may block: returns after the commit.

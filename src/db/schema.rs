@@ -117,10 +117,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    expectations (builder_id, step) {
+    expectations (builder_id) {
         builder_id -> BigInt,
-        step -> Text,
-        seconds -> Double,
+        seconds -> Text,
     }
 }
 

@@ -41,16 +41,17 @@ trait Job: Send {
     fn answer(self: Box<Self>, outcome: Result<(), DbError>);
 }
 
-struct Task<T, F> {
+struct Task<T, F, A> {
     job: F,
     value: Option<T>,
-    reply: oneshot::Sender<Result<T, DbError>>,
+    then: A,
 }
 
-impl<T, F> Job for Task<T, F>
+impl<T, F, A> Job for Task<T, F, A>
 where
     T: Send,
     F: FnMut(&mut Conn) -> Result<T, DbError> + Send,
+    A: FnOnce(Result<T, DbError>) + Send,
 {
     fn run(&mut self, conn: &mut Conn) -> Result<(), DbError> {
         self.value = None;
@@ -62,10 +63,8 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), DbError>) {
-        let Task { value, reply, .. } = *self;
-        let answer = outcome.and_then(|()| value.ok_or(DbError::Closed));
-        // Whoever asked may have stopped waiting; the work is done all the same.
-        drop(reply.send(answer));
+        let Task { value, then, .. } = *self;
+        then(outcome.and_then(|()| value.ok_or(DbError::Closed)));
     }
 }
 
@@ -89,6 +88,8 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Box<dyn Job>>,
+    /// The thread has found nothing to do, and is to be woken.
+    idle: bool,
     closing: bool,
     closed: bool,
     /// Told when the thread has ended.
@@ -122,17 +123,30 @@ impl Writer {
         F: FnMut(&mut Conn) -> Result<T, DbError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Task { job, value: None, reply });
+        // Whoever asked may have stopped waiting; the work is done all the same.
+        self.queue_then(job, |outcome| drop(reply.send(outcome)));
+        answer
+    }
+
+    /// Queues a job now; `then` is called after its commit, on the writing thread, in the order of the calls.
+    pub fn queue_then<T, F, A>(&self, job: F, then: A)
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Conn) -> Result<T, DbError> + Send + 'static,
+        A: FnOnce(Result<T, DbError>) + Send + 'static,
+    {
+        let task = Box::new(Task { job, value: None, then });
         let mut queue = locked(&self.shared.queue);
         if queue.closing {
             drop(queue);
-            task.answer(Err(DbError::Closed));
-        } else {
-            queue.jobs.push_back(task);
-            drop(queue);
+            return task.answer(Err(DbError::Closed));
+        }
+        queue.jobs.push_back(task);
+        let idle = std::mem::take(&mut queue.idle);
+        drop(queue);
+        if idle {
             self.shared.news.notify_one();
         }
-        answer
     }
 
     pub fn trouble(&self) -> Option<String> {
@@ -234,6 +248,7 @@ impl Bench {
             if queue.closing {
                 return None;
             }
+            queue.idle = true;
             queue = self.shared.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }

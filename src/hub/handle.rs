@@ -1,3 +1,4 @@
+use super::settle::Reply;
 use super::told::Counted;
 use super::{Interest, LogGrew, StatusHub, SubscriptionId, Told};
 use crate::db::{DbError, state};
@@ -88,7 +89,7 @@ impl Hub {
 pub(super) struct Record {
     pub(super) events: Vec<Event>,
     pub(super) state: Vec<state::Put>,
-    pub(super) reply: oneshot::Sender<Result<Vec<Seq>, HubError>>,
+    pub(super) reply: Reply,
     pub(super) counted: Option<Counted>,
 }
 

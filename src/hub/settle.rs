@@ -1,66 +1,72 @@
 use super::HubError;
-use crate::db::{Db, events, state};
+use crate::db::{Db, DbError, events, state};
 use crate::model::*;
 use futures::channel::mpsc;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesOrdered, StreamExt};
+use futures::stream::StreamExt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Facts that are stored, to be told; in the order of their numbers.
 pub(super) type Settled = Vec<Arc<Stored>>;
 
-/// A write that has been queued at the database.
-pub(super) struct Write {
-    facts: Arc<Vec<Stored>>,
-    stored: BoxFuture<'static, Result<(), HubError>>,
-    reply: oneshot::Sender<Result<Vec<Seq>, HubError>>,
+/// Whom to answer that facts are stored.
+pub(super) type Reply = oneshot::Sender<Result<Vec<Seq>, HubError>>;
+
+/// How many writes are handed back at once; they mostly come by the commit.
+const AT_ONCE: usize = 256;
+
+/// What came of a write.
+pub(super) struct Written {
+    facts: Settled,
+    outcome: Result<(), DbError>,
+    reply: Reply,
 }
 
-impl Write {
-    /// Queues the write at once.
-    pub(super) fn queue(
-        db: &Db,
-        facts: Vec<Stored>,
-        state: Vec<state::Put>,
-        reply: oneshot::Sender<Result<Vec<Seq>, HubError>>,
-    ) -> Write {
-        let facts = Arc::new(facts);
-        let written = Arc::clone(&facts);
-        let write = db.write(move |conn| {
-            events::append(conn, &written)?;
-            state.iter().try_for_each(|put| state::put(conn, put))
-        });
-        Write { facts, stored: Box::pin(async { Ok(write.await?) }), reply }
-    }
-
-    async fn settle(self) -> Settled {
-        let stored = self.stored.await;
-        let seqs = self.facts.iter().map(|fact| fact.seq).collect();
-        let told = stored.is_ok();
-        // Who does not wait for the answer does not need it.
-        let _ = self.reply.send(stored.map(|()| seqs));
-        let facts = if told { Arc::unwrap_or_clone(self.facts) } else { Vec::new() };
-        facts.into_iter().map(Arc::new).collect()
-    }
+/// Queues a write at once; what comes of it goes to `written`, in the order of the calls.
+pub(super) fn write(
+    db: &Db,
+    facts: Vec<Stored>,
+    state: Vec<state::Put>,
+    reply: Reply,
+    written: mpsc::UnboundedSender<Written>,
+) {
+    let prepared = match events::prepare(facts) {
+        Ok(prepared) => prepared,
+        Err(cause) => {
+            // Who does not wait for the answer does not need it.
+            let _ = reply.send(Err(cause.into()));
+            return;
+        }
+    };
+    let facts = prepared.events().to_vec();
+    let job = move |conn: &mut crate::db::Conn| {
+        events::append(conn, &prepared)?;
+        state.iter().try_for_each(|put| state::put(conn, put))
+    };
+    db.write_then(job, move |outcome| {
+        // It listens for as long as anything is under way.
+        let _ = written.unbounded_send(Written { facts, outcome, reply });
+    });
 }
 
 /// Answers the recorders and hands the stored facts back to the hub, in order.
 ///
 /// Runs beside the hub, so that a panic there costs nobody the answer; ends once the hub has gone and all is written.
-pub(super) async fn settle(mut queued: mpsc::UnboundedReceiver<Write>, settled: mpsc::UnboundedSender<Settled>) {
-    let mut writing = FuturesOrdered::new();
-    let mut open = true;
-    while open || !writing.is_empty() {
-        tokio::select! {
-            write = queued.next(), if open => match write {
-                Some(write) => writing.push_back(write.settle()),
-                None => open = false,
-            },
-            Some(facts) = writing.next() => {
-                // Nobody listens after a panic of the hub: the next hub tells subscribers of the gap.
-                let _ = settled.unbounded_send(facts);
-            }
-        }
+pub(super) async fn settle(written: mpsc::UnboundedReceiver<Written>, settled: mpsc::UnboundedSender<Settled>) {
+    let mut written = written.ready_chunks(AT_ONCE);
+    while let Some(some) = written.next().await {
+        // Nobody listens after a panic of the hub: the next hub tells subscribers of the gap.
+        let _ = settled.unbounded_send(some.into_iter().flat_map(answer).collect());
     }
+}
+
+/// Answers the recorder; what is stored.
+fn answer(Written { facts, outcome, reply }: Written) -> Settled {
+    let (answer, stored) = match outcome {
+        Ok(()) => (Ok(facts.iter().map(|fact| fact.seq).collect()), facts),
+        Err(cause) => (Err(cause.into()), Settled::new()),
+    };
+    // Who does not wait for the answer does not need it.
+    let _ = reply.send(answer);
+    stored
 }

@@ -1,5 +1,5 @@
 use super::handle::{Grew, Record, Subscribe, Unsubscribe};
-use super::settle::{Settled, Write, settle};
+use super::settle::{Settled, Written, settle, write};
 use super::subscriptions::Subscriptions;
 use crate::clock::Clock;
 use crate::db::{Db, DbError, builders, events};
@@ -24,7 +24,7 @@ pub struct StatusHub {
     /// The last fact that was told.
     told: Seq,
     /// To the task that settles writes; there from `started` on.
-    writes: Option<mpsc::UnboundedSender<Write>>,
+    written: Option<mpsc::UnboundedSender<Written>>,
     catching_up: bool,
 }
 
@@ -34,7 +34,7 @@ impl StatusHub {
     }
 
     fn with(db: Db, clock: Clock, subscriptions: Arc<Mutex<Subscriptions>>) -> StatusHub {
-        StatusHub { db, clock, subscriptions, next: 1, told: 0, writes: None, catching_up: false }
+        StatusHub { db, clock, subscriptions, next: 1, told: 0, written: None, catching_up: false }
     }
 
     /// A list that a panic left is whole: each subscription says itself how far it was told.
@@ -89,10 +89,10 @@ impl Actor for StatusHub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (writes, queued) = mpsc::unbounded();
+        let (written, outcomes) = mpsc::unbounded();
         let (settled, facts) = mpsc::unbounded();
-        actix_rt::spawn(settle(queued, settled));
-        self.writes = Some(writes);
+        actix_rt::spawn(settle(outcomes, settled));
+        self.written = Some(written);
         ctx.add_stream(facts);
         self.read_standing(ctx);
     }
@@ -112,10 +112,8 @@ impl Handler<Record> for StatusHub {
         let number = |(seq, event)| Stored { seq, at, event };
         let facts: Vec<Stored> = (self.next..).zip(events).map(number).collect();
         self.next = facts.last().map_or(self.next, |fact| fact.seq + 1);
-        let write = Write::queue(&self.db, facts, state, reply);
-        if let Some(writes) = &self.writes {
-            // It listens for as long as we hold this end.
-            let _ = writes.unbounded_send(write);
+        if let Some(written) = &self.written {
+            write(&self.db, facts, state, reply, written.clone());
         }
         drop(counted);
     }

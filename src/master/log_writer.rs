@@ -1,8 +1,8 @@
 //! Writes the text of one log to the database as it comes: in batches, one write at a time, with bounded memory.
 //!
 //! A batch is written when it is large, or when [`PATIENCE`] has passed since the last write began; the first text of a
-//! quiet log is written at once. While a write is under way the next batch is collected; when that is full too,
-//! [`LogWriter::add`] waits, and so does the command that prints.
+//! quiet log is written at once. While a write is under way the next batch is collected, up to [`MOST`]; when that is
+//! full too, [`LogWriter::add`] waits, and so does the command that prints.
 
 use super::house::{House, Unrecorded, chain};
 use super::log_limit::LogLimit;
@@ -17,6 +17,9 @@ use tracing::error;
 
 /// A batch of this size is written without waiting for more.
 const BATCH: usize = 1024 * 1024;
+
+/// A batch grows to this size while the one before is being written.
+const MOST: usize = 4 * BATCH;
 
 /// The least time between the starts of two writes of small batches.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -76,7 +79,7 @@ impl LogWriter {
         for segment in self.limit.pass(segment) {
             self.push(segment);
         }
-        if self.batch_bytes >= BATCH {
+        if self.batch_bytes >= MOST || (self.batch_bytes >= BATCH && self.has_written()) {
             self.flush().await;
         }
     }
@@ -124,6 +127,11 @@ impl LogWriter {
 
     fn is_writing(&self) -> bool {
         !self.in_flight.is_empty()
+    }
+
+    /// No write is under way, or the one that is has come to its end.
+    fn has_written(&self) -> bool {
+        !self.is_writing() || self.writing.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Ends the write that is under way, or begins the one that failed again.

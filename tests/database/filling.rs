@@ -50,6 +50,6 @@ fn history_is_filled_in(place: &Place) {
     // What comes next finds its place.
     let next = Build { started: at(90_000), ..build("b", 850) };
     let stored = numbered(1, [Event::BuildStarted { build: next }]);
-    db.write_blocking(move |conn| events::append(conn, &stored)).unwrap();
+    db.write_blocking(move |conn| append(conn, &stored)).unwrap();
     assert_eq!(db.read_blocking(|conn| builds::find(conn, "b", -1)).unwrap().unwrap().number, 850);
 }

@@ -25,14 +25,14 @@ on_both_engines![
 pub fn happen(db: &Db, happened: impl IntoIterator<Item = Event>) {
     let first = db.read_blocking(events::last).unwrap() + 1;
     let stored = numbered(first, happened);
-    db.write_blocking(move |conn| events::append(conn, &stored)).unwrap();
+    db.write_blocking(move |conn| append(conn, &stored)).unwrap();
 }
 
 fn an_event_is_read_as_it_was_written(place: &Place) {
     let db = place.open();
     let written = numbered(1, (1..=100).map(|number| Event::ChangeAdded { change: change(number) }));
     let again = written.clone();
-    db.write_blocking(move |conn| events::append(conn, &written)).unwrap();
+    db.write_blocking(move |conn| append(conn, &written)).unwrap();
     assert_eq!(db.read_blocking(|conn| events::after(conn, 0, 1000)).unwrap(), again);
     assert_eq!(db.read_blocking(|conn| events::after(conn, 40, 10)).unwrap(), again[40..50]);
     assert_eq!(db.read_blocking(events::last).unwrap(), 100);

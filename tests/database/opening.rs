@@ -19,7 +19,7 @@ on_both_engines![
 fn what_was_stored_is_there_again(place: &Place) {
     let db = place.open();
     let stored = numbered(1, [Event::BuilderAdded { builder: builder("linux") }]);
-    db.write_blocking(move |conn| events::append(conn, &stored)).unwrap();
+    db.write_blocking(move |conn| append(conn, &stored)).unwrap();
     close(db);
     let db = place.open();
     assert_eq!(db.read_blocking(builders::all).unwrap(), [builder("linux")]);
@@ -67,7 +67,7 @@ fn numbers_go_on_after_a_restart(place: &Place) {
             Event::BuildStarted { build: build("linux", 1) },
         ],
     );
-    db.write_blocking(move |conn| events::append(conn, &stored)).unwrap();
+    db.write_blocking(move |conn| append(conn, &stored)).unwrap();
     close(db);
     let db = place.open();
     let ids = db.ids();

@@ -121,7 +121,7 @@ fn a_failing_job_costs_nobody_else_anything(place: &Place) {
     let unknown = numbered(1, [Event::BuildEtaUpdate { build: build("linux", 7).reference(), eta: None }]);
     let outcome = good_bad_good(&db, move |conn| {
         put(conn, "bad", 3)?;
-        events::append(conn, &unknown)
+        append(conn, &unknown)
     });
     assert!(matches!(outcome, Err(DbError::NotFound { .. })), "{outcome:?}");
     assert_eq!((get(&db, "before"), get(&db, "after")), (Some(json!(1)), Some(json!(2))));
@@ -134,7 +134,7 @@ fn a_failing_job_costs_nobody_else_anything(place: &Place) {
     again.extend(twice);
     let outcome = good_bad_good(&db, move |conn| {
         put(conn, "bad", 3)?;
-        events::append(conn, &again)
+        append(conn, &again)
     });
     assert!(matches!(outcome, Err(DbError::Query(_))), "{outcome:?}");
     assert_eq!(get(&db, "bad"), None);

@@ -1,6 +1,7 @@
 //! Model values to make tests from.
 
 use serde_json::Map;
+use signalbox::db::{Conn, DbError, events};
 use signalbox::model::*;
 
 /// The start of the day everything happens on.
@@ -140,4 +141,9 @@ pub fn log(id: i64, name: &str) -> Log {
 /// These events one second apart, numbered from `first`.
 pub fn numbered(first: Seq, events: impl IntoIterator<Item = Event>) -> Vec<Stored> {
     (first..).zip(events).map(|(seq, event)| Stored { seq, at: at(seq), event }).collect()
+}
+
+/// Stores them within a job.
+pub fn append(conn: &mut Conn, stored: &[Stored]) -> Result<(), DbError> {
+    events::append(conn, &events::prepare(stored.to_vec())?)
 }

@@ -7,7 +7,7 @@ use awc::ClientResponse;
 use scraper::{Html, Selector};
 use signalbox::clock::Clock;
 use signalbox::config::{Catalog, Problems, load};
-use signalbox::db::{Db, Location, events, logs};
+use signalbox::db::{Db, Location, logs};
 use signalbox::model::*;
 use signalbox::status::web::{self, Orders, WebServer};
 use signalbox::supervise::Strategy;
@@ -191,7 +191,7 @@ async fn fill(db: &Db, history: Vec<Event>) {
     let stored = numbered(1, history);
     let job = move |conn: &mut signalbox::db::Conn| {
         for event in &stored {
-            events::append(conn, std::slice::from_ref(event))?;
+            append(conn, std::slice::from_ref(event))?;
             if let Event::LogStarted { log, .. } = &event.event {
                 logs::append(conn, log.id, &text(log.id))?;
             }

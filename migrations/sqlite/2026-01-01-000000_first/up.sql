@@ -177,10 +177,9 @@ CREATE TABLE request_builds (
 CREATE INDEX request_builds_by_build ON request_builds (build_id);
 
 CREATE TABLE expectations (
-    builder_id BIGINT NOT NULL REFERENCES builders (id) ON DELETE CASCADE,
-    step TEXT NOT NULL,
-    seconds DOUBLE NOT NULL,
-    PRIMARY KEY (builder_id, step)
+    builder_id BIGINT PRIMARY KEY NOT NULL REFERENCES builders (id) ON DELETE CASCADE,
+    -- By step name.
+    seconds TEXT NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE workers (

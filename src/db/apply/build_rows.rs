@@ -3,6 +3,7 @@
 use super::{builder_rows, request_rows};
 use crate::db::columns::{self, clean, from_json, json, micros};
 use crate::db::engine::{Conn, each, insert_all, kept};
+use crate::db::known::KnownBuild;
 use crate::db::schema::{build_branches, builds, logs as log_table, steps};
 use crate::db::{DbError, builds as rows, expectations, logs};
 use crate::model::{Build, BuildRef, Log, Properties, Results, Step, Time};
@@ -127,28 +128,32 @@ impl StepColumns {
     }
 }
 
-/// The row of a build that has been started.
-fn id(conn: &mut Conn, build: &BuildRef) -> Result<i64, DbError> {
-    let builder = builder_rows::id(conn, &build.builder)?;
-    if let Some(id) = conn.known.builds.get(&(builder, build.number)) {
-        return Ok(*id);
+/// A build that has been started.
+fn known<'a>(conn: &'a mut Conn, build: &BuildRef) -> Result<&'a mut KnownBuild, DbError> {
+    let key = (builder_rows::id(conn, &build.builder)?, build.number);
+    if !conn.known.builds.contains_key(&key) {
+        let found = rows::known(conn, key.0, key.1)?;
+        let found = found.ok_or_else(|| DbError::NotFound { what: format!("build {build}") })?;
+        conn.known.builds.insert(key, found);
     }
-    let id =
-        rows::id(conn, builder, build.number)?.ok_or_else(|| DbError::NotFound { what: format!("build {build}") })?;
-    conn.known.builds.insert((builder, build.number), id);
-    Ok(id)
+    Ok(conn.known.builds.get_mut(&key).expect("it was looked for just now"))
+}
+
+/// Its row.
+fn id(conn: &mut Conn, build: &BuildRef) -> Result<i64, DbError> {
+    Ok(known(conn, build)?.id)
 }
 
 pub(super) fn started(conn: &mut Conn, build: &Build) -> Result<(), DbError> {
     let builder = builder_rows::id(conn, &build.builder)?;
-    insert(conn, build, builder)?;
+    let known = insert(conn, build, builder)?;
+    conn.known.builds.insert((builder, build.number), known);
     Ok(())
 }
 
-fn insert(conn: &mut Conn, build: &Build, builder: i64) -> Result<i64, DbError> {
+fn insert(conn: &mut Conn, build: &Build, builder: i64) -> Result<KnownBuild, DbError> {
     let row = WrittenBuild::of(build, builder)?;
     let id: i64 = each!(conn, |c| diesel::insert_into(builds::table).values(row).returning(builds::id).get_result(c))?;
-    conn.known.builds.insert((builder, build.number), id);
     for branch in branches(build) {
         let row = (
             build_branches::build_id.eq(id),
@@ -162,7 +167,7 @@ fn insert(conn: &mut Conn, build: &Build, builder: i64) -> Result<i64, DbError> 
     let planned = build.steps.iter().map(|step| WrittenStep::of(step, id)).collect::<Result<Vec<_>, _>>()?;
     insert_all!(conn, steps::table, planned);
     request_rows::claim(conn, &build.requests, id, build.number)?;
-    Ok(id)
+    Ok(KnownBuild::new(id, build))
 }
 
 /// The branches of a build as the index has them, each once.
@@ -178,7 +183,13 @@ pub(super) fn eta(conn: &mut Conn, build: &BuildRef, eta: Option<Time>) -> Resul
 
 /// Writes a step as it now stands.
 pub(super) fn step(conn: &mut Conn, build: &BuildRef, step: &Step) -> Result<(), DbError> {
-    let id = id(conn, build)?;
+    let known = known(conn, build)?;
+    if step.finished.is_some() {
+        known.ended.insert(step.number);
+    } else {
+        known.ended.remove(&step.number);
+    }
+    let id = known.id;
     put_step(conn, id, step)
 }
 
@@ -218,7 +229,13 @@ pub(super) fn step_eta(conn: &mut Conn, build: &BuildRef, step: i32, eta: Option
 }
 
 pub(super) fn log(conn: &mut Conn, build: &BuildRef, step: i32, log: &Log, finished: bool) -> Result<(), DbError> {
-    let id = id(conn, build)?;
+    let known = known(conn, build)?;
+    if finished {
+        known.open_logs.remove(&log.id);
+    } else {
+        known.open_logs.insert(log.id);
+    }
+    let id = known.id;
     if finished {
         let known =
             each!(conn, |c| kept!(diesel::update(log_table::table.find(log.id)).set(log_table::finished.eq(true)))
@@ -236,12 +253,11 @@ pub(super) fn step_finished(
     step: &Step,
     properties: &Properties,
 ) -> Result<(), DbError> {
-    let id = id(conn, build)?;
-    put_step(conn, id, step)?;
+    self::step(conn, build, step)?;
     if properties.is_empty() {
         return Ok(());
     }
-    let row = builds::table.find(id);
+    let row = builds::table.find(id(conn, build)?);
     let text: String = row.select(builds::properties).first(&mut conn.engine)?;
     let mut all: Properties = from_json("builds.properties", &text)?;
     all.update(properties);
@@ -251,15 +267,14 @@ pub(super) fn step_finished(
 
 pub(super) fn finished(conn: &mut Conn, build: &Build, at: Time) -> Result<(), DbError> {
     let builder = builder_rows::id(conn, &build.builder)?;
-    let id = match conn.known.builds.remove(&(builder, build.number)) {
-        Some(id) => Some(id),
-        None => rows::id(conn, builder, build.number)?,
+    let met = match conn.known.builds.remove(&(builder, build.number)) {
+        Some(met) => Some(met),
+        None => rows::known(conn, builder, build.number)?,
     };
-    let id = match id {
-        Some(id) => id,
+    let KnownBuild { id, worker, ended, open_logs } = match met {
+        Some(met) => met,
         None => insert(conn, build, builder)?,
     };
-    conn.known.builds.remove(&(builder, build.number));
     let finished = build.finished.unwrap_or(at);
     let results = build.results.unwrap_or(Results::Exception);
     let end = BuildEnd {
@@ -272,24 +287,24 @@ pub(super) fn finished(conn: &mut Conn, build: &Build, at: Time) -> Result<(), D
         source_stamps: json(&build.source_stamps)?,
     };
     each!(conn, |c| kept!(diesel::update(builds::table.find(id)).set(end)).execute(c))?;
-    let worker = clean(&build.worker);
-    let elsewhere = builds::table.find(id).filter(builds::worker.ne(worker.as_ref()));
-    each!(conn, |c| kept!(diesel::update(elsewhere).set(builds::worker.eq(worker.as_ref()))).execute(c))?;
+    let now_at = clean(&build.worker);
+    if worker != now_at {
+        let row = builds::table.find(id);
+        each!(conn, |c| kept!(diesel::update(row).set(builds::worker.eq(now_at.as_ref()))).execute(c))?;
+    }
     each!(conn, |c| kept!(
         diesel::update(build_branches::table.filter(build_branches::build_id.eq(id)))
             .set(build_branches::finished.eq(finished.0))
     )
     .execute(c))?;
     // Steps that ended had their own event; what was cut short has only this one.
-    let ended = rows::finished_steps(conn, id)?;
     for step in build.steps.iter().filter(|step| !ended.contains(&step.number)) {
         put_step(conn, id, step)?;
     }
-    each!(conn, |c| kept!(
-        diesel::update(log_table::table.filter(log_table::build_id.eq(id)).filter(log_table::finished.eq(false)))
-            .set(log_table::finished.eq(true))
-    )
-    .execute(c))?;
+    for log in open_logs {
+        let row = log_table::table.find(log);
+        each!(conn, |c| kept!(diesel::update(row).set(log_table::finished.eq(true))).execute(c))?;
+    }
     match results {
         Results::Retry => request_rows::reopen(conn, &build.requests)?,
         Results::Success | Results::Warnings => {

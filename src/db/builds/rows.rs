@@ -2,11 +2,12 @@
 
 use crate::db::columns::{from_json, results};
 use crate::db::engine::Conn;
-use crate::db::schema::{builders, builds, steps};
+use crate::db::known::KnownBuild;
+use crate::db::schema::{builders, builds, logs as logs_table, steps};
 use crate::db::{DbError, logs};
 use crate::model::{Build, Step, Time};
 use diesel::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How many rows are asked for by number in one statement.
 const AT_ONCE: usize = 400;
@@ -143,12 +144,26 @@ fn steps_of(conn: &mut Conn, builds: &[i64]) -> Result<Vec<(i64, Step)>, DbError
     rows.into_iter().map(with_logs).collect()
 }
 
-/// The numbers of the steps of a build that have ended.
-pub(in crate::db) fn finished_steps(conn: &mut Conn, build: i64) -> Result<HashSet<i32>, DbError> {
-    let numbers: Vec<i32> = steps::table
-        .filter(steps::build_id.eq(build))
+/// A build as the writer wants to know it.
+pub(in crate::db) fn known(conn: &mut Conn, builder: i64, number: i64) -> Result<Option<KnownBuild>, DbError> {
+    let found: Option<(i64, String)> = builds::table
+        .filter(builds::builder_id.eq(builder))
+        .filter(builds::number.eq(number))
+        .select((builds::id, builds::worker))
+        .first(&mut conn.engine)
+        .optional()?;
+    let Some((id, worker)) = found else {
+        return Ok(None);
+    };
+    let ended: Vec<i32> = steps::table
+        .filter(steps::build_id.eq(id))
         .filter(steps::finished.is_not_null())
         .select(steps::number)
         .load(&mut conn.engine)?;
-    Ok(numbers.into_iter().collect())
+    let open_logs: Vec<i64> = logs_table::table
+        .filter(logs_table::build_id.eq(id))
+        .filter(logs_table::finished.eq(false))
+        .select(logs_table::id)
+        .load(&mut conn.engine)?;
+    Ok(Some(KnownBuild { id, worker, ended: ended.into_iter().collect(), open_logs: open_logs.into_iter().collect() }))
 }
