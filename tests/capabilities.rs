@@ -13,6 +13,7 @@ mod hub;
 mod json;
 mod outbox;
 mod pages;
+mod reconfig;
 mod restart;
 mod scheduling;
 mod status_push;

@@ -14,12 +14,12 @@ use super::sections::Sections;
 use super::{Failure, load, signals};
 use crate::changes;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Section};
 use crate::db::Db;
 use crate::hub::{Hub, StatusHub};
 use crate::master::{self, GetOutlook, Master, Reconfigure, StopNow, WhenShutDown};
 use crate::status;
-use crate::supervise::{Child, Group, Pause, Policy, Strategy, Tree, WhenExhausted};
+use crate::supervise::{Child, Group, Pause, Policy, Strategy, Tree, Vacancy, WhenExhausted};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct Program {
     config: watch::Sender<Arc<Config>>,
     sources: Sections<changes::Running>,
     targets: Sections<status::Running>,
+    /// One for each user manager: nothing listens for them yet.
+    managers: Vec<Vacancy>,
 }
 
 /// Builds the tree, says where it listens, and runs until a signal ends it or it has fallen.
@@ -104,7 +106,9 @@ impl Program {
         status::announce(&targets_setup);
 
         let (sources, targets) = (Sections::new(), Sections::new());
-        let mut program = Program { tree, db, master, master_setup, changes, targets_setup, config, sources, targets };
+        let managers = Vec::new();
+        let mut program =
+            Program { tree, db, master, master_setup, changes, targets_setup, config, sources, targets, managers };
         program.wait_for_the_master().await;
         match program.start_missing(&now).into_iter().next() {
             None => Ok(program),
@@ -195,6 +199,10 @@ impl Program {
 
     /// Starts what is configured and does not run; answers with what could not start.
     fn start_missing(&mut self, config: &Config) -> Vec<Failure> {
+        let vacant = |section: &Arc<Section>| {
+            self.targets_setup.group.vacant(section.short_kind(), "this version cannot start it yet")
+        };
+        self.managers = config.user_managers.iter().map(vacant).collect();
         let mut failures = Vec::new();
         for section in self.sources.missing(&config.change_sources) {
             let add = self.master.addr.clone().recipient();

@@ -33,7 +33,7 @@ pub fn start(setup: &Setup, group: &Group, section: &Section, add: Recipient<Add
             return git_poller::start(setup, group, &Arc::new(config), add);
         }
         // The configuration has been checked before; a section made otherwise may come here.
-        return source::not_started(section, problems.to_string().trim_end());
+        return source::not_started(group, section, problems.to_string().trim_end());
     }
-    source::not_started(section, "this version does not have it yet")
+    source::not_started(group, section, "this version does not have it yet")
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Section;
 use crate::model::Time;
+use crate::supervise::Group;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,8 +63,8 @@ impl SourceView {
     }
 }
 
-/// Stands for a source that is configured and does nothing.
-pub(super) fn not_started(section: &Section, why: &str) -> Running {
+/// Stands for a source that is configured and does nothing; the tree shows it.
+pub(super) fn not_started(group: &Group, section: &Section, why: &str) -> Running {
     tracing::warn!("{}: {} is configured, not started: {why}", section.place, section.kind);
     let status = SourceStatus {
         name: section.kind.clone(),
@@ -71,7 +72,8 @@ pub(super) fn not_started(section: &Section, why: &str) -> Running {
         last_error: Some(format!("configured, not started: {why}")),
         ..SourceStatus::default()
     };
-    Running { shared: Arc::new(Shared::new(status)), end: Box::new(|| Box::pin(async {})) }
+    let vacancy = group.vacant(section.short_kind(), why);
+    Running { shared: Arc::new(Shared::new(status)), end: Box::new(move || Box::pin(async { drop(vacancy) })) }
 }
 
 impl Running {

@@ -67,6 +67,11 @@ impl Section {
         Section { kind: kind.to_owned(), place: place.to_owned(), options, functions: Arc::default() }
     }
 
+    /// `MailNotifier` of `status.MailNotifier`.
+    pub fn short_kind(&self) -> &str {
+        self.kind.rsplit('.').next().unwrap_or(&self.kind)
+    }
+
     /// Starts reading the options. [`Options::finish`] reports those nobody asked for.
     pub fn read<'s, 'p>(&'s self, problems: &'p mut Problems) -> Options<'s, 'p> {
         Options { section: self, problems, known: BTreeSet::new(), failed: false }

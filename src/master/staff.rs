@@ -13,13 +13,13 @@ use crate::config::{Config, SchedulerConfig, WorkerKind};
 use crate::db::{DbError, builders, workers};
 use crate::model;
 use crate::model::*;
-use crate::supervise::{Child, Group, Pause, Policy, Strategy, WhenExhausted};
+use crate::supervise::{Child, Group, Pause, Policy, Strategy, Vacancy, WhenExhausted};
 use actix::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub(super) struct Staff {
     setup: Setup,
@@ -36,6 +36,8 @@ pub(super) struct Staff {
 #[derive(Default)]
 struct People {
     workers: BTreeMap<String, Child<LocalWorker>>,
+    /// By worker: those that cannot connect, as the tree shows them.
+    awaited: BTreeMap<String, Vacancy>,
     builders: BTreeMap<String, Child<Builder>>,
     distributor: Option<Child<Distributor>>,
 }
@@ -132,11 +134,18 @@ impl Staff {
                     people.workers.insert(worker.name.clone(), child);
                 }
                 WorkerKind::Local => {}
-                WorkerKind::Remote { .. } => {
-                    info!("worker {} is configured; it cannot connect to this version yet", worker.name);
+                WorkerKind::Remote { .. } if !people.awaited.contains_key(&worker.name) => {
+                    let why = "a worker elsewhere cannot connect to this version yet";
+                    warn!("{}: worker {} is configured, not started: {why}", worker.place, worker.name);
+                    people.awaited.insert(worker.name.clone(), self.worker_group.vacant(&worker.name, why));
                 }
+                WorkerKind::Remote { .. } => {}
             }
         }
+        people.awaited.retain(|name, _| {
+            let remote = |kind: &WorkerKind| matches!(kind, WorkerKind::Remote { .. });
+            config.workers.iter().any(|worker| worker.name == *name && remote(&worker.kind))
+        });
         for name in people.workers.keys() {
             if !config.workers.iter().any(|worker| worker.name == *name) {
                 self.house.workers.set_leaving(name);

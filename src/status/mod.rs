@@ -18,7 +18,7 @@ use crate::config::{Config, Kind, Problems, Section};
 use crate::db::Db;
 use crate::hub::Hub;
 use crate::master::Master;
-use crate::supervise::{Group, Pause, Policy, Tree, WhenExhausted};
+use crate::supervise::{Group, Pause, Policy, Tree, Vacancy, WhenExhausted};
 use actix::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,8 +67,8 @@ impl Setup {
 pub enum Running {
     Web(web::WebServer),
     Durable(outbox::Running),
-    /// This version cannot start it yet; its options have been checked.
-    NotStarted,
+    /// This version cannot start it yet; its options have been checked, and the tree shows it.
+    NotStarted(Vacancy),
 }
 
 /// Why a target cannot start; nothing of it has been started then.
@@ -90,8 +90,9 @@ pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
         "status.StatusPush" => push::status_push::start(setup, section).map(Running::Durable),
 
         kind => {
-            tracing::warn!("{}: {kind} is configured, not started: this version cannot start it yet", section.place);
-            Ok(Running::NotStarted)
+            let why = "this version cannot start it yet";
+            tracing::warn!("{}: {kind} is configured, not started: {why}", section.place);
+            Ok(Running::NotStarted(setup.group.vacant(section.short_kind(), why)))
         }
     }
 }
@@ -113,7 +114,7 @@ impl Running {
     pub fn address(&self) -> Option<String> {
         match self {
             Running::Web(server) => Some(format!("http://{}/", server.address)),
-            Running::Durable(_) | Running::NotStarted => None,
+            Running::Durable(_) | Running::NotStarted(_) => None,
         }
     }
 
@@ -122,7 +123,7 @@ impl Running {
         match self {
             Running::Web(server) => server.is_parked(),
             Running::Durable(running) => running.is_parked(),
-            Running::NotStarted => false,
+            Running::NotStarted(_) => false,
         }
     }
 
@@ -130,7 +131,7 @@ impl Running {
     pub fn keeps(&self, titled: bool) -> bool {
         match self {
             Running::Durable(_) => titled,
-            Running::Web(_) | Running::NotStarted => true,
+            Running::Web(_) | Running::NotStarted(_) => true,
         }
     }
 
@@ -139,7 +140,7 @@ impl Running {
         match self {
             Running::Web(server) => server.stop().await,
             Running::Durable(running) => running.stop(limit).await,
-            Running::NotStarted => {}
+            Running::NotStarted(vacancy) => drop(vacancy),
         }
     }
 }

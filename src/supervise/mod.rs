@@ -23,9 +23,11 @@ mod panics;
 mod policy;
 mod report;
 mod tree;
+mod vacancy;
 
 pub use child::Child;
 pub use panics::log_panics;
 pub use policy::{Pause, Policy, Strategy, WhenExhausted};
 pub use report::{ChildChanged, Gauges, Report};
 pub use tree::{Group, Tree};
+pub use vacancy::Vacancy;

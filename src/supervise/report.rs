@@ -17,10 +17,10 @@ pub struct Gauges {
 pub struct Report {
     /// `status/StatusPush`: the names from the root, joined by `/`.
     pub path: String,
-    /// `running`, `restarting`, `parked`, `stopped`.
+    /// `running`, `restarting`, `parked`, `stopped`; `not started` for what is configured and cannot run.
     pub state: &'static str,
     pub restarts: u64,
-    /// Why it was restarted or parked last; `None` while nothing has happened to it.
+    /// Why it was restarted or parked last, or is not started; `None` while nothing has happened to it.
     pub last_reason: Option<String>,
     /// When it entered this state.
     pub since: Time,

@@ -1,5 +1,6 @@
 use super::child::{self, Command, Node};
 use super::policy::Falls;
+use super::vacancy::{Place, Vacancy};
 use super::{Child, ChildChanged, Gauges, Policy, Report, Strategy};
 use crate::clock::Clock;
 use actix::dev::ContextFut;
@@ -42,9 +43,9 @@ impl Tree {
         lock(&self.root.trunk.watchers).push(to);
     }
 
-    /// All children in start order.
+    /// All children in start order, and the vacancies between them.
     pub fn reports(&self) -> Vec<Report> {
-        self.root.leaves().iter().map(|node| node.report()).collect()
+        self.root.reports()
     }
 
     /// Resolves with the reason once an escalation has reached the root: the program cannot go on.
@@ -91,6 +92,14 @@ impl Group {
         let context: ContextFut<A, Context<A>> = context.into_future(actor);
         child::run(Arc::clone(&node), policy, context, addr.clone(), commands);
         Child { addr, gauges, node }
+    }
+
+    /// Shows that something of this name is configured and does not run, and why, for as long as the answer is kept.
+    pub fn vacant(&self, name: &str, reason: &str) -> Vacancy {
+        let since = self.branch.trunk.clock.now();
+        let place = Arc::new(Place { path: self.branch.path_of(name), reason: reason.to_owned(), since });
+        lock(&self.branch.members).push(Member::Vacant(Arc::clone(&place)));
+        Vacancy { branch: Arc::clone(&self.branch), place }
     }
 
     /// The path a child of this name has: `status/irc`.
@@ -146,6 +155,7 @@ pub(super) struct Branch {
 enum Member {
     Child(Arc<Node>),
     Branch(Arc<Branch>),
+    Vacant(Arc<Place>),
 }
 
 impl Branch {
@@ -189,6 +199,10 @@ impl Branch {
         lock(&self.members).retain(|member| !matches!(member, Member::Child(child) if Arc::ptr_eq(child, node)));
     }
 
+    pub(super) fn drop_place(&self, place: &Arc<Place>) {
+        lock(&self.members).retain(|member| !matches!(member, Member::Vacant(vacant) if Arc::ptr_eq(vacant, place)));
+    }
+
     fn drop_branch(&self, gone: &Arc<Branch>) {
         lock(&self.members).retain(|member| !matches!(member, Member::Branch(branch) if Arc::ptr_eq(branch, gone)));
     }
@@ -197,6 +211,11 @@ impl Branch {
     fn leaves(&self) -> Vec<Arc<Node>> {
         let members = lock(&self.members).clone();
         members.iter().flat_map(Member::leaves).collect()
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        let members = lock(&self.members).clone();
+        members.iter().flat_map(Member::reports).collect()
     }
 
     /// A child fell and is back: restarts those started after it, if this branch says so.
@@ -251,6 +270,15 @@ impl Member {
         match self {
             Member::Child(node) => vec![Arc::clone(node)],
             Member::Branch(branch) => branch.leaves(),
+            Member::Vacant(_) => Vec::new(),
+        }
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        match self {
+            Member::Child(node) => vec![node.report()],
+            Member::Branch(branch) => branch.reports(),
+            Member::Vacant(place) => vec![place.report()],
         }
     }
 }

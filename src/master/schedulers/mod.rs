@@ -28,7 +28,7 @@ use super::{Setup, SubmitBuildset};
 use crate::config::{SchedulerConfig, SchedulerKind};
 use crate::db::{DbError, state};
 use crate::model::Time;
-use crate::supervise::{Child, Group};
+use crate::supervise::{Child, Group, Vacancy};
 use actix::prelude::*;
 use actor::Scheduler;
 use desk::{Desk, Shared};
@@ -41,6 +41,8 @@ use std::time::Duration;
 pub struct Running {
     /// `None` for the kinds that do nothing of their own accord.
     child: Option<Child<Scheduler>>,
+    /// Shows one that nothing can trigger.
+    _vacancy: Option<Vacancy>,
     shared: Arc<Shared>,
 }
 
@@ -74,7 +76,9 @@ pub fn start(
         let hub = setup.hub.clone();
         group.start(&config.name, actor::policy(), move |_, gauges| Scheduler::new(desk, hub, gauges.clone()))
     });
-    Running { child, shared }
+    let idle = matches!(config.kind, SchedulerKind::Triggerable);
+    let _vacancy = idle.then(|| group.vacant(&config.name, "nothing in this version triggers it"));
+    Running { child, _vacancy, shared }
 }
 
 /// Forgets what schedulers that are no longer configured had stored.

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config as MasterConfig;
 use crate::db::Db;
 use crate::hub::Hub;
-use crate::supervise::{Child, Group, Pause, Policy, Tree, WhenExhausted};
+use crate::supervise::{Child, Group, Pause, Policy, Tree, Vacancy, WhenExhausted};
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
@@ -54,6 +54,8 @@ pub struct WebServer {
     child: Child<WebStatus>,
     running: Running,
     closing: Arc<watch::Sender<bool>>,
+    /// One for each dialect of `change_hook_dialects`.
+    _hooks: Vec<Vacancy>,
 }
 
 /// The HTTP server that runs just now.
@@ -69,6 +71,11 @@ pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
     let address = listener.local_addr().map_err(|cause| WebError::Bind { address: listen.address, cause })?;
     let (closing, closed) = watch::channel(false);
     let group = setup.group.clone();
+    let name = format!("WebStatus:{}", address.port());
+    let vacant = |dialect: &String| {
+        group.vacant(&format!("{name}/change_hook/{dialect}"), "this version does not answer at /change_hook yet")
+    };
+    let _hooks = settings.change_hook_dialects.keys().map(vacant).collect();
     let target = WebStatus {
         listener: Arc::new(listener),
         address,
@@ -82,8 +89,8 @@ pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
         window: Duration::from_secs(60),
         when_exhausted: WhenExhausted::Park,
     };
-    let child = group.start(&format!("WebStatus:{}", address.port()), policy, |_, _| target);
-    Ok(WebServer { address, child, running, closing: Arc::new(closing) })
+    let child = group.start(&name, policy, |_, _| target);
+    Ok(WebServer { address, child, running, closing: Arc::new(closing), _hooks })
 }
 
 impl WebServer {

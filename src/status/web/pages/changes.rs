@@ -44,7 +44,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
 /// One line for each change source: its kind and what it looks at.
 pub fn sources(config: &Config) -> Vec<String> {
     let describe = |section: &std::sync::Arc<crate::config::Section>| {
-        let kind = section.kind.rsplit('.').next().unwrap_or(&section.kind);
+        let kind = section.short_kind();
         let from = ["repourl", "repository", "svnurl", "p4base", "baseURL", "maildir"]
             .iter()
             .find_map(|option| section.options.get(option)?.as_str());

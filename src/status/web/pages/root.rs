@@ -335,6 +335,15 @@ fn attention(facts: &Facts, context: &Context) -> Vec<Attention> {
             words: format!("since {}", times::plain(report.since, times::Shape::Minute)),
         });
     }
+    for report in context.reports.iter().filter(|report| report.state == "not started") {
+        lines.push(Attention {
+            name: report.path.clone(),
+            href: links.page("about/supervision"),
+            class: "notstarted",
+            state: report.state.to_owned(),
+            words: "configured, but this version cannot start it yet".to_owned(),
+        });
+    }
     for problem in &context.templates {
         lines.push(Attention {
             name: "Template".to_owned(),

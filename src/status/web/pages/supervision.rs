@@ -47,6 +47,7 @@ fn row(report: Report, detailed: bool, now: Time) -> Row {
             "running" => "success",
             "restarting" => "warnings",
             "parked" => "failure",
+            "not started" => "notstarted",
             _ => "offline",
         },
         state: report.state,
