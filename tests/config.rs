@@ -262,6 +262,15 @@ fn a_secret_never_prints() {
         assert!(!printed.contains(secret), "{secret} in the configuration");
     }
     assert!(!listed.contains("hush-"), "{listed}");
+
+    let wherever = "c = {}\nc['db_url'] = 'postgresql://bot:hush@db.example.org/bb?password=hush'\n\
+        c['properties'] = {'key': 'hush'}\nc['workers'] = [worker.LocalWorker('w', properties={'key': 'hush'})]\n\
+        git = steps.Git(repourl='https://bot:hush@git.example.org/x', env={'KEY': 'hush'})\n\
+        c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=util.BuildFactory([git]))]\n\
+        c['change_source'] = changes.GitPoller('https://bot:hush@git.example.org/x')\n";
+    let printed = format!("{:?}", read(wherever).unwrap());
+    assert!(!printed.contains("hush"), "{printed}");
+    assert!(printed.contains("changes.GitPoller(repourl) at master.cfg:7"), "{printed}");
 }
 
 #[test]

@@ -51,10 +51,13 @@ pub use web::{Auth, AuthzConfig, Permission};
 pub use workers::{WorkerConfig, WorkerKind};
 
 use crate::model::Properties;
+use std::fmt;
 use std::sync::Arc;
 
 /// The whole configuration, checked.
-#[derive(Debug, Clone)]
+///
+/// `Debug` names what is configured and shows no value, because some are secrets.
+#[derive(Clone)]
 pub struct Config {
     pub title: String,
     pub title_url: String,
@@ -115,6 +118,22 @@ impl Default for Config {
             user_managers: Vec::new(),
             notes: Vec::new(),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let builders: Vec<&str> = self.builders.iter().map(|builder| builder.name.as_str()).collect();
+        let workers: Vec<&str> = self.workers.iter().map(|worker| worker.name.as_str()).collect();
+        let schedulers: Vec<&str> = self.schedulers.iter().map(|scheduler| scheduler.name.as_str()).collect();
+        f.debug_struct("Config")
+            .field("title", &self.title)
+            .field("builders", &builders)
+            .field("workers", &workers)
+            .field("schedulers", &schedulers)
+            .field("change_sources", &self.change_sources)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
