@@ -2,6 +2,7 @@
 
 use crate::support::server::{Server, signalbox};
 use serde_json::Value;
+use signalbox::db::{Db, Location};
 use std::collections::BTreeMap;
 
 const CONFIG: &str = "
@@ -77,4 +78,46 @@ c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
     assert_eq!(not_running(&server).await, BTreeMap::new());
     assert!(!server.get("/").await.1.contains("MailNotifier"));
     server.stop().await;
+}
+
+#[actix::test]
+async fn a_removed_target_takes_its_cursor_and_what_it_had_not_sent_with_it() {
+    let pushing = |options: &str| format!("{CONFIG}c['status'].append(status.StatusPush({options}))\n");
+    // The first cannot be written to: its folder is not there.
+    let stuck = pushing("file='missing/packets.jsonl', bufferDelay=0.01, retryDelay=0.05");
+    let mut server = Server::start(&stuck).await;
+    server.post("/builders/linux/force", "forcescheduler=force").await;
+    server.finished("linux", 0).await;
+    let unsent = server.json("/json/deliveries?target=StatusPush:missing/packets.jsonl&count=1000").await;
+    let unsent = unsent.as_array().unwrap().clone();
+    assert!(!unsent.is_empty() && unsent.iter().all(|delivery| delivery["state"] != "delivered"), "{unsent:?}");
+
+    // Other settings are no other target.
+    reconfig(&server, &stuck.replace("retryDelay=0.05", "retryDelay=60"));
+    let ids = |deliveries: &[Value]| deliveries.iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+    let after = server.json("/json/deliveries?target=StatusPush:missing/packets.jsonl&count=1000").await;
+    let after = after.as_array().unwrap().clone();
+    assert!(after.iter().all(|delivery| delivery["state"] != "dropped"), "{after:?}");
+    assert!(ids(&unsent).iter().all(|id| ids(&after).contains(id)), "{after:?}");
+
+    reconfig(&server, &pushing("file='packets.jsonl', bufferDelay=0.01"));
+    let gone = server.json("/json/deliveries?target=StatusPush:missing/packets.jsonl&count=1000").await;
+    let gone = gone.as_array().unwrap();
+    assert!(gone.len() >= after.len() && gone.iter().all(|delivery| delivery["state"] == "dropped"), "{gone:?}");
+    let said = format!("StatusPush:missing/packets.jsonl is no longer configured; {} deliveries", gone.len());
+    assert!(server.errors().contains(&said), "{said}: {}", server.errors());
+    server.stop().await;
+    assert_eq!(cursors(&server), ["StatusPush:packets.jsonl"]);
+
+    // Removed while nothing runs it goes at the next start.
+    std::fs::write(server.config_file(), CONFIG).unwrap();
+    server.restart();
+    server.stop().await;
+    assert_eq!(cursors(&server), [""; 0]);
+}
+
+/// The targets whose place in the event log is kept.
+fn cursors(server: &Server) -> Vec<String> {
+    let db = Db::open(&Location::parse("sqlite:///state.sqlite", server.basedir()).unwrap()).unwrap();
+    db.read_blocking(signalbox::db::cursors::targets).unwrap()
 }

@@ -110,6 +110,7 @@ impl Program {
         let mut program =
             Program { tree, db, master, master_setup, changes, targets_setup, config, sources, targets, managers };
         program.wait_for_the_master().await;
+        status::settle(&program.targets_setup, &now).await;
         match program.start_missing(&now).into_iter().next() {
             None => Ok(program),
             Some(failure) => {
@@ -191,6 +192,7 @@ impl Program {
         for gone in self.targets.take_gone(&config.status, |running| !running.is_parked() && running.keeps(titled)) {
             gone.stop(FLUSH_LIMIT).await;
         }
+        status::settle(&self.targets_setup, &config).await;
         // One that cannot start is tried again at the next reconfig; the others go on.
         let failures = self.start_missing(&config);
         failures.iter().skip(1).for_each(|failure| tracing::error!("{failure}"));

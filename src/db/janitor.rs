@@ -309,7 +309,7 @@ fn old_events(conn: &mut Conn, kept: i64) -> Result<Done, DbError> {
 fn old_deliveries(conn: &mut Conn) -> Result<Done, DbError> {
     let first = event_log::first(conn)?.unwrap_or(0);
     let mut old = Vec::new();
-    for state in [State::Delivered, State::Superseded] {
+    for state in [State::Delivered, State::Superseded, State::Dropped] {
         let some: Vec<i64> = outbox::table
             .filter(not(outbox::unfinished))
             .filter(outbox::state.eq(state.code()))

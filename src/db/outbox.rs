@@ -5,6 +5,7 @@ use super::columns::{clean, clean_option, from_json, json, micros};
 use super::engine::{Conn, MultiBackend, each, kept};
 use super::schema::outbox;
 use crate::model::{Seq, Time};
+use diesel::dsl::not;
 use diesel::prelude::*;
 use serde_json::Value;
 
@@ -35,13 +36,23 @@ pub enum State {
     Sending,
     Delivered,
     Retrying,
+    /// Given up; people may have it sent again.
     Dead,
     Superseded,
+    /// Given up for good: somebody said so, or its target is no longer configured.
+    Dropped,
 }
 
 impl State {
-    const ALL: [State; 6] =
-        [State::Waiting, State::Sending, State::Delivered, State::Retrying, State::Dead, State::Superseded];
+    const ALL: [State; 7] = [
+        State::Waiting,
+        State::Sending,
+        State::Delivered,
+        State::Retrying,
+        State::Dead,
+        State::Superseded,
+        State::Dropped,
+    ];
 
     pub(super) fn code(self) -> i16 {
         self as i16
@@ -56,7 +67,7 @@ impl State {
     pub fn is_unfinished(self) -> bool {
         match self {
             State::Waiting | State::Sending | State::Retrying => true,
-            State::Delivered | State::Dead | State::Superseded => false,
+            State::Delivered | State::Dead | State::Superseded | State::Dropped => false,
         }
     }
 }
@@ -184,6 +195,27 @@ pub fn update(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
         .execute(c))?;
     }
     Ok(())
+}
+
+/// Drops at most `limit` of what a target has not sent, dead ones too; answers with how many, 0 once there are none.
+pub fn drop_unsent(conn: &mut Conn, target: &str, why: &str, limit: i64) -> Result<usize, DbError> {
+    let of_target = outbox::table.filter(outbox::target.eq(target)).limit(limit.max(0));
+    let mut places: Vec<i64> = of_target.filter(outbox::unfinished).select(outbox::place).load(&mut conn.engine)?;
+    if places.is_empty() {
+        places = of_target
+            .filter(not(outbox::unfinished))
+            .filter(outbox::state.eq(State::Dead.code()))
+            .select(outbox::place)
+            .load(&mut conn.engine)?;
+    }
+    let dropped = outbox::table.filter(outbox::place.eq_any(&places));
+    each!(conn, |c| kept!(diesel::update(dropped).set((
+        outbox::state.eq(State::Dropped.code()),
+        outbox::unfinished.eq(false),
+        outbox::detail.eq(clean(why)),
+    )))
+    .execute(c))?;
+    Ok(places.len())
 }
 
 pub fn find(conn: &mut Conn, id: &str) -> Result<Option<Delivery>, DbError> {

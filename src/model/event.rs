@@ -221,7 +221,7 @@ pub struct TargetState {
 pub struct DeliveryState {
     pub id: String,
     pub target: String,
-    /// `waiting`, `sending`, `delivered`, `retrying`, `dead`, `superseded`.
+    /// `waiting`, `sending`, `delivered`, `retrying`, `dead`, `superseded`, `dropped`.
     pub state: String,
     /// The answer or error of the last attempt.
     pub detail: Option<Value>,

@@ -80,6 +80,34 @@ pub enum StartError {
     Web(#[from] web::WebError),
 }
 
+/// Forgets the durable targets that are no longer configured.
+///
+/// To be called at the start and at each reconfig, once those that are gone have ended and before others start.
+pub async fn settle(setup: &Setup, config: &Config) {
+    let names = config.status.iter().filter_map(|section| durable_name(section)).collect();
+    match outbox::keep_only(&setup.db, names).await {
+        Ok(gone) => gone.iter().for_each(|(name, unsent)| match unsent {
+            0 => tracing::info!("{name} is no longer configured; it had sent everything"),
+            unsent => tracing::warn!(
+                "{name} is no longer configured; {unsent} deliveries it had not sent are dropped; one of its name \
+                 begins with what happens from then on"
+            ),
+        }),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "cannot forget status targets that are no longer configured; it is tried again at the next reconfig"
+        ),
+    }
+}
+
+/// The name by which the database knows a target, if it is a durable one.
+fn durable_name(section: &Section) -> Option<String> {
+    match section.kind.as_str() {
+        "status.StatusPush" => push::status_push::name(section),
+        _ => None,
+    }
+}
+
 /// Starts the target of a section, which the loader has checked.
 pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
     match section.kind.as_str() {

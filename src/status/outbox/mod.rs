@@ -18,10 +18,12 @@
 mod bell;
 mod composer;
 mod desk;
+mod leaving;
 mod plan;
 mod sender;
 mod target;
 
 pub use composer::started;
 pub use desk::{Running, start};
+pub use leaving::keep_only;
 pub use target::{Backoff, Letter, Outcome, Pace, Target};

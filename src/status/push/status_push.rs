@@ -81,6 +81,15 @@ pub enum To {
     File(PathBuf),
 }
 
+impl To {
+    fn name(&self) -> String {
+        match self {
+            To::Function(function) => format!("StatusPush:{}", function.name()),
+            To::File(file) => format!("StatusPush:{}", file.display()),
+        }
+    }
+}
+
 impl Config {
     /// The defaults of 0.8, but for zeros, which stay.
     pub fn new(to: To) -> Config {
@@ -138,16 +147,17 @@ impl Config {
     }
 }
 
+/// The name the target of a section has.
+pub fn name(section: &Section) -> Option<String> {
+    Config::read(section, &mut Problems::default()).map(|config| config.to.name())
+}
+
 /// Starts the target of a section, named for what takes its packets.
 pub fn start(setup: &Setup, section: &Section) -> Result<outbox::Running, StartError> {
     let mut problems = Problems::default();
     let config = Config::read(section, &mut problems).ok_or(StartError::Options(problems))?;
-    let name = match &config.to {
-        To::Function(function) => format!("StatusPush:{}", function.name()),
-        To::File(file) => format!("StatusPush:{}", file.display()),
-    };
     let project = Project::of(&setup.config.borrow());
-    let target = StatusPush::new(name, config, project, &setup.basedir);
+    let target = StatusPush::new(config.to.name(), config, project, &setup.basedir);
     Ok(outbox::start(&setup.group, &setup.hub, &setup.db, &setup.clock, target))
 }
 

@@ -80,5 +80,6 @@ fn state(state: State) -> (&'static str, &'static str) {
         State::Retrying => ("retry", "retrying"),
         State::Dead => ("failure", "dead"),
         State::Superseded => ("skipped", "superseded"),
+        State::Dropped => ("skipped", "dropped"),
     }
 }
