@@ -5,6 +5,7 @@ use crate::support::wait::eventually;
 use actix::prelude::*;
 use signalbox::db::outbox::State;
 use signalbox::model::*;
+use signalbox::status::outbox::{self, Order};
 use signalbox::supervise::{Pause, Policy, WhenExhausted};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -98,7 +99,7 @@ async fn a_destination_in_trouble_delays_no_other() {
 }
 
 /// Starts it and waits until it is past its beginning.
-async fn started(house: &House, probe: &Probe) -> signalbox::status::outbox::Running {
+async fn started(house: &House, probe: &Probe) -> outbox::Running {
     let running = house.start(probe.clone());
     let cursor = || house.db.read_blocking(|conn| signalbox::db::cursors::get(conn, "probe")).unwrap();
     eventually(|| cursor().is_some()).await;
@@ -129,8 +130,76 @@ async fn an_outage_ends_with_the_newest_of_each_key() {
     assert_eq!(states[4..], [State::Delivered]);
 }
 
-fn backoff(millis: u64) -> signalbox::status::outbox::Backoff {
-    signalbox::status::outbox::Backoff::constant(Duration::from_millis(millis))
+fn backoff(millis: u64) -> outbox::Backoff {
+    outbox::Backoff::constant(Duration::from_millis(millis))
+}
+
+#[actix::test]
+async fn what_is_dead_is_sent_again_or_dropped_when_somebody_says_so() {
+    let place = place();
+    let house = House::at(&place);
+    let probe = Probe::new();
+    probe.mood("b1", Mood::Refusing);
+    let running = started(&house, &probe).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(format!("probe/{}", house.say("b1", BigState::Idle).await));
+    }
+    let dead = || house.db.read_blocking(|conn| signalbox::db::outbox::dead(conn, None, None, 9)).unwrap();
+    eventually(|| dead().len() == 3).await;
+    assert!(dead()[0].detail.as_deref() == Some("refused") && probe.delivered("b1").is_empty());
+    probe.mood("b1", Mood::Well);
+
+    assert_eq!(settle(&house, &ids[1], Order::SendAgain).await, Ok(()));
+    eventually(|| probe.delivered("b1") == ids[1..2]).await;
+    assert_eq!(settle(&house, &ids[2], Order::Drop).await, Ok(()));
+    for (id, order) in [(&ids[1], Order::SendAgain), (&ids[2], Order::SendAgain), (&ids[2], Order::Drop)] {
+        let refused = settle(&house, id, order).await.unwrap_err();
+        assert!(refused.contains("is not dead"), "{refused}");
+    }
+    assert!(settle(&house, "probe/0", Order::Drop).await.unwrap_err().contains("no delivery \"probe/0\""));
+    running.stop(SOON).await;
+
+    // Ordered while the target does not run, it is sent at the next start.
+    assert_eq!(settle(&house, &ids[0], Order::SendAgain).await, Ok(()));
+    let running = started(&house, &probe).await;
+    eventually(|| probe.delivered("b1").contains(&ids[0])).await;
+    running.stop(SOON).await;
+    assert_eq!(states(&house.ledger("probe").await), [State::Dropped, State::Delivered, State::Delivered]);
+    let said = said_of_deliveries(&house).await;
+    assert_eq!(said.iter().filter(|(_, state)| state == "dead").count(), 3, "{said:?}");
+    assert!(said.contains(&(ids[1].clone(), "waiting".to_owned())), "{said:?}");
+    assert!(said.contains(&(ids[2].clone(), "dropped".to_owned())), "{said:?}");
+}
+
+#[actix::test]
+async fn an_old_state_is_not_sent_again_over_a_newer_one() {
+    let place = place();
+    let house = House::at(&place);
+    let mut probe = Probe::new();
+    probe.keyed = true;
+    probe.mood("github", Mood::Refusing);
+    let running = started(&house, &probe).await;
+    let first = format!("probe/{}", house.say("github", BigState::Building).await);
+    let state = |id: &str| {
+        let id = id.to_owned();
+        house.db.read_blocking(move |conn| signalbox::db::outbox::find(conn, &id)).unwrap().map(|found| found.state)
+    };
+    eventually(|| state(&first) == Some(State::Dead)).await;
+    probe.mood("github", Mood::Well);
+    let last = format!("probe/{}", house.say("github", BigState::Idle).await);
+    eventually(|| state(&last) == Some(State::Delivered)).await;
+    assert!(settle(&house, &first, Order::SendAgain).await.unwrap_err().contains("superseded"));
+    assert_eq!(state(&first), Some(State::Superseded));
+    running.stop(SOON).await;
+    assert_eq!(probe.delivered("github"), [last]);
+}
+
+/// Gives an order about a delivery; the sentence of a refusal.
+async fn settle(house: &House, id: &str, order: Order) -> Result<(), String> {
+    let answer =
+        outbox::order(&house.db, &house.hub, signalbox::clock::Clock::system().now(), id, order, "ada").await.unwrap();
+    answer.map_err(|refused| refused.to_string())
 }
 
 #[actix::test]

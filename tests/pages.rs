@@ -1,8 +1,10 @@
 //! Pages: what they show, what they refuse, and what their forms do.
 
+use crate::support::facts::at;
 use crate::support::site::{Site, history};
 use actix_web::http::StatusCode;
 use futures::StreamExt;
+use signalbox::db::outbox::{self, Delivery, State};
 use signalbox::db::{builds, requests};
 use signalbox::model::*;
 use signalbox::status::web::ROUTES;
@@ -348,5 +350,66 @@ async fn a_fallen_server_comes_back_on_the_same_port() {
     let page = site.get("/about/supervision").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains(&path));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn what_is_dead_is_listed_and_settled_by_a_form() {
+    let site = Site::start("authz=util.Authz(showInternals=True, resendDeliveries=True)", history()).await;
+    let delivery = |seq: i64, state: State| Delivery {
+        id: format!("push/{seq}"),
+        target: "push".to_owned(),
+        destination: "far <side>".to_owned(),
+        key: None,
+        seq,
+        payload: serde_json::json!(null),
+        state,
+        attempts: 3,
+        created: at(seq),
+        last_try: Some(at(seq)),
+        next_try: at(seq),
+        detail: Some("422: \"no such thing\"".to_owned()),
+    };
+    let mut some: Vec<Delivery> = (1..=4).map(|seq| delivery(seq, State::Dead)).collect();
+    some.push(delivery(5, State::Delivered));
+    site.server.db.write(move |conn| outbox::insert(conn, &some)).await.unwrap();
+
+    let all = site.get("/deliveries").await;
+    assert_eq!(all.texts("td.revision"), ["push/5", "push/4", "push/3", "push/2", "push/1"]);
+    assert_eq!(all.attributes("td form input", "value"), ["push/4", "push/3", "push/2", "push/1"]);
+    assert_eq!(all.attributes("a.chip", "href"), ["?state=dead"]);
+    let dead = site.get("/deliveries?state=dead&target=push&count=2").await;
+    assert_eq!(dead.texts("td.revision"), ["push/4", "push/3"]);
+    assert_eq!(dead.attributes("a[rel=next]", "href").len(), 1);
+    assert_eq!(dead.attributes("form.row input[name=id]", "value"), ["push/4", "push/3"]);
+    assert_eq!(dead.attributes("form.row", "action"), ["./deliveries/resend"]);
+    assert_eq!(dead.attributes("form.row button", "formaction"), ["./deliveries/drop"]);
+    assert_eq!(site.get("/deliveries?state=late").await.status, StatusCode::BAD_REQUEST);
+
+    let forged = site.post_with("/deliveries/drop", &[("id", "push/4")], &[("sec-fetch-site", "cross-site")]).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    assert_eq!(site.post("/deliveries/drop", &[]).await.status, StatusCode::BAD_REQUEST);
+    let dropped = site.post("/deliveries/drop", &[("id", "push/4"), ("id", "push/3")]).await;
+    assert_eq!((dropped.status, dropped.header("location")), (StatusCode::FOUND, "../deliveries"));
+    let again = site.post("/deliveries/resend", &[("id", "push/2"), ("id", "push/5")]).await;
+    let alert = site.get(again.header("location").trim_start_matches("..")).await.texts(".alert").join(" ");
+    assert!(alert.contains("push/5 is not dead") && !alert.contains("push/2"), "{alert}");
+
+    let states = |list: serde_json::Value| -> Vec<(String, String)> {
+        let text = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap().to_owned();
+        list.as_array().unwrap().iter().map(|one| (text(one, "id"), text(one, "state"))).collect()
+    };
+    let mut ledger = states(site.get("/json/deliveries?target=push").await.json());
+    ledger.sort();
+    let now = [("1", "dead"), ("2", "waiting"), ("3", "dropped"), ("4", "dropped"), ("5", "delivered")];
+    assert_eq!(ledger, now.map(|(seq, state)| (format!("push/{seq}"), state.to_owned())));
+    let dead = states(site.get("/json/deliveries?state=dead").await.json());
+    assert_eq!(dead, [("push/1".to_owned(), "dead".to_owned())]);
+    site.stop().await;
+
+    // Looking at them is not settling them.
+    let site = Site::start("authz=util.Authz(default_action=True, showInternals=True)", history()).await;
+    assert_eq!(site.get("/deliveries").await.attributes("form.command", "action"), [""; 0]);
+    assert!(site.post("/deliveries/drop", &[("id", "push/1")]).await.header("location").ends_with("authzfail"));
     site.stop().await;
 }

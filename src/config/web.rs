@@ -50,7 +50,7 @@ const ACTIONS: [&str; 13] = [
 ];
 
 /// Actions of ours, off by default.
-const OWN_ACTIONS: [&str; 1] = ["showInternals"];
+const OWN_ACTIONS: [&str; 2] = ["showInternals", "resendDeliveries"];
 
 const AUTH_KINDS: [&str; 4] = ["util.BasicAuth", "util.HTPasswdAuth", "util.HTPasswdAprAuth", "util.UsersAuth"];
 

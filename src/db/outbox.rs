@@ -197,6 +197,36 @@ pub fn update(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Lets a delivery wait as if it had been made at `now`; it keeps its place in the order.
+pub fn renew(conn: &mut Conn, id: &str, now: Time) -> Result<(), DbError> {
+    each!(conn, |c| kept!(diesel::update(outbox::table.filter(outbox::id.eq(id))).set((
+        outbox::state.eq(State::Waiting.code()),
+        outbox::unfinished.eq(true),
+        outbox::attempts.eq(0),
+        outbox::created.eq(now.0),
+        outbox::next_try.eq(now.0),
+    )))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Whether a newer one of its key waits or has been sent. Looks at all of the target that are newer: for orders of
+/// people, not for every delivery.
+pub fn is_overtaken(conn: &mut Conn, delivery: &Delivery) -> Result<bool, DbError> {
+    let Some(key) = &delivery.key else { return Ok(false) };
+    let newer: Option<i64> = outbox::table
+        .filter(outbox::target.eq(&delivery.target))
+        .filter(outbox::created.ge(delivery.created.0))
+        .filter(outbox::key.eq(key))
+        .filter(outbox::seq.gt(delivery.seq))
+        .filter(outbox::state.ne(State::Dead.code()))
+        .filter(outbox::state.ne(State::Dropped.code()))
+        .select(outbox::place)
+        .first(&mut conn.engine)
+        .optional()?;
+    Ok(newer.is_some())
+}
+
 /// Drops at most `limit` of what a target has not sent, dead ones too; answers with how many, 0 once there are none.
 pub fn drop_unsent(conn: &mut Conn, target: &str, why: &str, limit: i64) -> Result<usize, DbError> {
     let of_target = outbox::table.filter(outbox::target.eq(target)).limit(limit.max(0));
@@ -240,9 +270,25 @@ pub fn ledger(
     before: Option<Time>,
     limit: i64,
 ) -> Result<Vec<Delivery>, DbError> {
-    let mut query = outbox::table.into_boxed::<MultiBackend>().limit(limit.max(0));
+    listed(conn, outbox::table.into_boxed::<MultiBackend>(), target, before, limit)
+}
+
+/// The dead ones alone, in the same order.
+pub fn dead(conn: &mut Conn, target: Option<&str>, before: Option<Time>, limit: i64) -> Result<Vec<Delivery>, DbError> {
+    let dead = outbox::table.filter(not(outbox::unfinished)).filter(outbox::state.eq(State::Dead.code()));
+    listed(conn, dead.into_boxed::<MultiBackend>(), target, before, limit)
+}
+
+fn listed(
+    conn: &mut Conn,
+    query: outbox::BoxedQuery<'_, MultiBackend>,
+    target: Option<&str>,
+    before: Option<Time>,
+    limit: i64,
+) -> Result<Vec<Delivery>, DbError> {
+    let mut query = query.limit(limit.max(0));
     if let Some(target) = target {
-        query = query.filter(outbox::target.eq(target));
+        query = query.filter(outbox::target.eq(target.to_owned()));
     }
     if let Some(before) = before {
         query = query.filter(outbox::created.lt(before.0));

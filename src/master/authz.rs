@@ -37,10 +37,12 @@ pub enum Action {
     ShowUsersPage,
     /// Details of the supervision tree, the deliveries and the inbox: ours, off by default.
     ShowInternals,
+    /// Sending dead deliveries again, and dropping them: ours, off by default.
+    ResendDeliveries,
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 15] = [
         Action::View,
         Action::ForceBuild,
         Action::ForceAllBuilds,
@@ -55,6 +57,7 @@ impl Action {
         Action::CleanShutdown,
         Action::ShowUsersPage,
         Action::ShowInternals,
+        Action::ResendDeliveries,
     ];
 
     /// The option of `util.Authz` that decides it.
@@ -74,6 +77,7 @@ impl Action {
             Action::CleanShutdown => "cleanShutdown",
             Action::ShowUsersPage => "showUsersPage",
             Action::ShowInternals => "showInternals",
+            Action::ResendDeliveries => "resendDeliveries",
         }
     }
 }
@@ -196,7 +200,7 @@ impl Authz {
         match (self.config.actions.get(action.option()), action) {
             (Some(given), _) => given,
             (None, Action::View) => &Permission::Always,
-            (None, Action::ShowInternals) => &Permission::Never,
+            (None, Action::ShowInternals | Action::ResendDeliveries) => &Permission::Never,
             (None, _) => &self.config.default_action,
         }
     }
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_default_holds_for_everything_but_view_and_internals() {
+    async fn the_default_holds_for_everything_but_view_and_what_is_ours() {
         let config = AuthzConfig {
             default_action: Permission::Always,
             actions: BTreeMap::new(),
@@ -301,6 +305,7 @@ mod tests {
         let authz = Authz::new(config);
         assert!(authz.allows(&Who::Anonymous, Action::CleanShutdown, Subject::Nothing).await);
         assert!(!authz.allows(&Who::Anonymous, Action::ShowInternals, Subject::Nothing).await);
+        assert!(!authz.allows(&Who::Anonymous, Action::ResendDeliveries, Subject::Nothing).await);
     }
 
     #[actix::test]

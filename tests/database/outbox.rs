@@ -10,6 +10,8 @@ on_both_engines![
     deliveries_wait_in_order_for_each_destination,
     only_the_newest_of_a_key_waits,
     the_ledger_is_paged,
+    dead_ones_wait_again_unless_overtaken,
+    what_a_target_had_not_sent_is_dropped,
     cursors_move_on,
 ];
 
@@ -99,6 +101,41 @@ fn the_ledger_is_paged(place: &Place) {
     assert_eq!(ledger(None, Some(5)), [4, 3]);
     assert_eq!(ledger(Some("push"), None), [5, 4]);
     assert_eq!(ledger(Some("mail"), Some(9)), [0; 0]);
+}
+
+fn dead_ones_wait_again_unless_overtaken(place: &Place) {
+    let db = place.open();
+    let dead = |seq: i64, key| Delivery { state: State::Dead, attempts: 7, ..delivery(seq, "x", key) };
+    insert(&db, vec![dead(1, None), dead(2, Some("sha/a")), dead(3, Some("sha/b")), delivery(4, "x", Some("sha/a"))]);
+    let seqs = |found: Vec<Delivery>| found.iter().map(|delivery| delivery.seq).collect::<Vec<_>>();
+    let dead_now = || seqs(db.read_blocking(|conn| outbox::dead(conn, Some("push"), None, 9)).unwrap());
+    assert_eq!(dead_now(), [3, 2, 1]);
+    assert_eq!(seqs(db.read_blocking(|conn| outbox::dead(conn, None, Some(at(3)), 1)).unwrap()), [2]);
+    for (seq, key, overtaken) in [(1, None, false), (2, Some("sha/a"), true), (3, Some("sha/b"), false)] {
+        let it = dead(seq, key);
+        assert_eq!(db.read_blocking(move |conn| outbox::is_overtaken(conn, &it)).unwrap(), overtaken, "{seq}");
+    }
+    db.write_blocking(|conn| outbox::renew(conn, "push/1", at(60))).unwrap();
+    assert_eq!((waiting(&db, "x"), dead_now()), (vec![1, 4], vec![3, 2]));
+    let renewed = db.read_blocking(|conn| outbox::find(conn, "push/1")).unwrap();
+    assert_eq!(renewed, Some(Delivery { created: at(60), next_try: at(60), ..delivery(1, "x", None) }));
+}
+
+fn what_a_target_had_not_sent_is_dropped(place: &Place) {
+    let db = place.open();
+    insert(&db, (1..=5).map(|seq| delivery(seq, "x", None)).collect());
+    insert(&db, vec![Delivery { id: "mail/9".into(), target: "mail".into(), ..delivery(9, "y", None) }]);
+    let settled = [State::Delivered, State::Dead];
+    let settled = settled.into_iter().zip(4..).map(|(state, seq)| Delivery { state, ..delivery(seq, "x", None) });
+    let settled: Vec<Delivery> = settled.collect();
+    db.write_blocking(move |conn| outbox::update(conn, &settled)).unwrap();
+    let drop_two = || db.write_blocking(|conn| outbox::drop_unsent(conn, "push", "gone", 2)).unwrap();
+    assert_eq!([drop_two(), drop_two(), drop_two(), drop_two()], [2, 1, 1, 0]);
+    let ledger = db.read_blocking(|conn| outbox::ledger(conn, None, None, 9)).unwrap();
+    let states: Vec<(i64, State)> = ledger.iter().map(|delivery| (delivery.seq, delivery.state)).collect();
+    let gone = |seq| (seq, State::Dropped);
+    assert_eq!(states, [(9, State::Waiting), gone(5), (4, State::Delivered), gone(3), gone(2), gone(1)]);
+    assert_eq!(ledger[1].detail.as_deref(), Some("gone"));
 }
 
 fn cursors_move_on(place: &Place) {

@@ -1,3 +1,4 @@
+use super::again;
 use super::desk::{DATABASE_AWAY, Desk};
 use super::{Letter, Target};
 use crate::db::outbox::{Delivery, State};
@@ -90,18 +91,23 @@ struct Cursor {
 async fn step<T: Target>(desk: &Arc<Desk<T>>, cursor: &mut Cursor) -> Result<bool, DbError> {
     let (kept, after) = (Arc::clone(desk), cursor.seq);
     let composed = desk.db.read(move |conn| read_and_compose(&kept, conn, after)).await?;
-    let Some(Composed { upto, letters }) = composed else { return Ok(false) };
+    let Some(Composed { upto, letters, wakes }) = composed else { return Ok(false) };
     if !letters.is_empty() || upto - cursor.stored >= CURSOR_LAG {
         insert(desk, letters, upto).await?;
         cursor.stored = upto;
     }
     cursor.seq = upto;
+    if wakes {
+        wake_all(desk).await;
+    }
     Ok(true)
 }
 
 struct Composed {
     upto: Seq,
     letters: Vec<(Seq, Vec<Letter>)>,
+    /// Something dead waits again.
+    wakes: bool,
 }
 
 fn read_and_compose<T: Target>(desk: &Desk<T>, conn: &mut Conn, after: Seq) -> Result<Option<Composed>, DbError> {
@@ -115,7 +121,8 @@ fn read_and_compose<T: Target>(desk: &Desk<T>, conn: &mut Conn, after: Seq) -> R
             letters.push((fact.seq, composed));
         }
     }
-    Ok(Some(Composed { upto, letters }))
+    let wakes = facts.iter().any(|fact| again::wakes(&fact.event, desk.target.name()));
+    Ok(Some(Composed { upto, letters, wakes }))
 }
 
 /// Inserts the deliveries and advances the cursor, together.
@@ -226,7 +233,7 @@ fn introduce<T: Target>(target: &T, conn: &mut Conn, now: Time) -> Result<Seq, D
     Ok(seq)
 }
 
-/// Wakes every destination something waits for, as at a start.
+/// Wakes every destination something waits for.
 async fn wake_all<T: Target>(desk: &Arc<Desk<T>>) {
     loop {
         let name = desk.target.name().to_owned();

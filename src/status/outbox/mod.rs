@@ -13,8 +13,11 @@
 //! middle, and a receiver can drop the repetition by its id. Deliveries with a key (a commit's status) supersede
 //! earlier ones of that key that have not been sent, so an outage ends with the right final state.
 //!
+//! A delivery that is dead stays in the ledger until somebody has it sent again or dropped ([`order`]).
+//!
 //! Not here: sweeping out old deliveries (the janitor), and showing the ledger (the pages).
 
+mod again;
 mod bell;
 mod composer;
 mod desk;
@@ -23,6 +26,7 @@ mod plan;
 mod sender;
 mod target;
 
+pub use again::{Order, order};
 pub use composer::started;
 pub use desk::{Running, start};
 pub use leaving::keep_only;

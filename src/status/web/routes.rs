@@ -79,6 +79,8 @@ pub const ROUTES: &[Route] = &[
     post!("/buildslaves/{worker}/shutdown", GracefulShutdown, orders::worker::shutdown),
     post!("/buildslaves/{worker}/pause", PauseSlave, orders::worker::pause),
     post!("/buildslaves/{worker}/unpause", PauseSlave, orders::worker::unpause),
+    post!("/deliveries/resend", ResendDeliveries, orders::delivery::send_again),
+    post!("/deliveries/drop", ResendDeliveries, orders::delivery::drop),
     post!("/shutdown", CleanShutdown, orders::shutdown::shutdown),
     post!("/cancel_shutdown", CleanShutdown, orders::shutdown::cancel),
 ];

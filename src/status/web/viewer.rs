@@ -9,10 +9,11 @@ use crate::config::Config;
 use crate::db::Conn;
 use crate::hub::{HubError, Interest};
 use crate::master::authz::{Action, Subject, Who};
-use crate::master::{GetOutlook, Outlook};
+use crate::master::{GetOutlook, Outlook, Refused};
 use crate::model::*;
 use crate::render::html::escape;
 use crate::render::links::{Links, outside};
+use crate::status::outbox;
 use crate::supervise::Report;
 use actix::prelude::*;
 use actix_web::dev::Payload;
@@ -270,6 +271,13 @@ impl Permit<'_> {
             Ok(Ok(answer)) => Ok(answer),
             _ => Err(Fault::NoMaster),
         }
+    }
+
+    /// Has a dead delivery sent again, or dropped.
+    pub async fn settle_delivery(&self, id: &str, order: outbox::Order) -> Result<Result<(), Refused>, Fault> {
+        let site = &self.viewer.visitor.site;
+        let now = site.clock.now();
+        Ok(outbox::order(&site.db, &site.hub, now, id, order, &self.viewer.owner()).await?)
     }
 }
 

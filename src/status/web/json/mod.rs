@@ -7,6 +7,7 @@ pub mod output;
 mod tree;
 
 use super::fault::Fault;
+use super::pages::deliveries::only_dead;
 use super::viewer::Viewer;
 use crate::db::{changes as stored_changes, events as stored_events, outbox};
 use crate::hub::Interest;
@@ -185,13 +186,15 @@ pub async fn supervision(request: HttpRequest, viewer: Viewer) -> Result<HttpRes
     Ok(respond(&request, &viewer, serde_json::to_value(reports).unwrap_or_default()))
 }
 
-/// The ledger: newest first, `count=` of them, created before `before=` (microseconds), of one `target=`.
+/// The ledger: newest first, `count=` of them, created before `before=` (microseconds), of one `target=`; with
+/// `state=dead` those that were given up.
 pub async fn deliveries(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse, Fault> {
     viewer.may(Action::ShowInternals, Subject::Nothing).await?;
     let count = viewer.fields().number_of("count", USUAL_CHANGES, MOST)?;
     let before = viewer.fields().integer("before")?.map(Time);
     let target = viewer.fields().get("target").filter(|target| !target.is_empty()).map(str::to_owned);
-    let found = viewer.read(move |reader| Ok(outbox::ledger(reader.conn, target.as_deref(), before, count)?)).await?;
+    let list = if only_dead(viewer.fields())? { outbox::dead } else { outbox::ledger };
+    let found = viewer.read(move |reader| Ok(list(reader.conn, target.as_deref(), before, count)?)).await?;
     Ok(respond(&request, &viewer, serde_json::to_value(found).unwrap_or_default()))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod builder;
 pub mod cancel;
+pub mod delivery;
 pub mod force;
 pub mod shutdown;
 pub mod stop;

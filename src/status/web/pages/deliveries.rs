@@ -1,6 +1,7 @@
 //! The ledger: what was or is to be sent, where to, and what became of it.
 
 use super::super::fault::Fault;
+use super::super::fields::{Fields, encode};
 use super::super::viewer::Viewer;
 use crate::db::outbox::{self, Delivery, State};
 use crate::master::authz::{Action, Subject};
@@ -14,8 +15,15 @@ const MOST: i64 = 500;
 #[derive(Serialize)]
 struct DeliveriesView {
     target: Option<String>,
+    /// The same list of all targets.
+    all_targets: String,
+    only_dead: bool,
+    /// The same list with dead ones alone, or with all of them.
+    other_states: String,
     rows: Vec<Row>,
     older: Option<String>,
+    /// They may have dead ones sent again.
+    may_resend: bool,
 }
 
 #[derive(Serialize)]
@@ -26,6 +34,7 @@ struct Row {
     destination: String,
     class: &'static str,
     state: &'static str,
+    dead: bool,
     attempts: i32,
     created: Time,
     last_try: Option<Time>,
@@ -40,25 +49,47 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let before = fields.integer("before")?.map(Time);
     let target = fields.get("target").filter(|target| !target.is_empty()).map(str::to_owned);
     let wanted = target.clone();
-    let mut rows =
-        viewer.read(move |reader| Ok(outbox::ledger(reader.conn, wanted.as_deref(), before, count + 1)?)).await?;
+    let only_dead = only_dead(&fields)?;
+    let list = if only_dead { outbox::dead } else { outbox::ledger };
+    let mut rows = viewer.read(move |reader| Ok(list(reader.conn, wanted.as_deref(), before, count + 1)?)).await?;
     let limit = usize::try_from(count).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| more);
     let view = DeliveriesView {
         older: last.map(|delivery| fields.with("before", Some(&delivery.created.0.to_string()))),
-        rows: rows.into_iter().map(row).collect(),
+        rows: rows.into_iter().map(|delivery| row(delivery, &fields)).collect(),
+        all_targets: this_page(&fields, "target", None),
+        only_dead,
+        other_states: this_page(&fields, "state", (!only_dead).then_some("dead")),
+        may_resend: viewer.advertises(Action::ResendDeliveries),
         target,
     };
     viewer.page("deliveries", "Deliveries", "about", &view)
 }
 
-fn row(delivery: Delivery) -> Row {
+/// Whether `state=dead` is asked for; the ledger is not kept by any other state.
+pub fn only_dead(fields: &Fields) -> Result<bool, Fault> {
+    match fields.get("state") {
+        None | Some("") => Ok(false),
+        Some("dead") => Ok(true),
+        Some(other) => Err(Fault::argument("state", other, "is not \"dead\", the one state that can be asked for")),
+    }
+}
+
+/// The first page of the list with one argument changed.
+fn this_page(fields: &Fields, name: &str, value: Option<&str>) -> String {
+    let kept = fields.iter().filter(|(other, _)| *other != name && !["before", "alert_msg"].contains(other));
+    let query = encode(kept.chain(value.map(|value| (name, value))));
+    if query.is_empty() { "?".to_owned() } else { query }
+}
+
+fn row(delivery: Delivery, fields: &Fields) -> Row {
     let (class, state) = state(delivery.state);
     let waits = matches!(delivery.state, State::Waiting | State::Retrying);
     Row {
-        target_query: super::super::fields::encode(std::iter::once(("target", &*delivery.target))),
+        target_query: this_page(fields, "target", Some(&delivery.target)),
+        dead: delivery.state == State::Dead,
         id: delivery.id,
         target: delivery.target,
         destination: delivery.destination,
