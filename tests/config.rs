@@ -37,6 +37,7 @@ fn every_problem_is_printed_with_its_place_and_a_suggestion() {
         "syntax",
         "python",
         "names",
+        "misspelt",
         "builders",
         "schedulers",
         "steps",

@@ -111,7 +111,9 @@ impl BuilderConfig {
             unique.push(worker.clone());
             new
         });
-        if workers.is_empty() {
+        let names = ["workernames", "slavenames", "workername", "slavename"];
+        let unread = names.iter().filter_map(|name| section.options.get(*name)).any(super::section::holds_unknown);
+        if workers.is_empty() && !unread {
             let who = name.as_deref().map_or(String::new(), |name| format!(" \"{name}\""));
             options.problem("", format!("builder{who} has no workers: give workernames=[…]"));
         }
@@ -176,6 +178,7 @@ impl Factory {
                 Some(step) if step.kind.starts_with("steps.") => {
                     read.extend(StepConfig::read(&step, workdir.as_deref(), problems).map(Arc::new));
                 }
+                _ if super::section::holds_unknown(step) => {}
                 _ => problems.add(
                     &section.place,
                     format!(

@@ -4,12 +4,41 @@ use super::{Config, Problems, SchedulerKind, WorkerKind, did_you_mean, read_port
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn check(config: &Config, problems: &mut Problems) {
-    builders(config, problems);
+/// What `c` holds and could not be read, which may well have the name that seems to be missing.
+pub(super) struct Unread {
+    pub workers: Names,
+    pub builders: Names,
+    pub schedulers: Names,
+}
+
+/// The names of what could not be read.
+#[derive(Default)]
+pub(super) struct Names {
+    /// The options of each.
+    pub unread: Vec<Value>,
+}
+
+impl Names {
+    /// Whether something of this name may be among them: so it is named, or one has no name that can be seen.
+    fn may_hold(&self, name: &str) -> bool {
+        self.unread.iter().any(|options| match options["name"].as_str().or(options["$rest"][0].as_str()) {
+            Some(known) => known == name,
+            None => true,
+        })
+    }
+}
+
+pub(super) fn check(config: &Config, unread: &Unread, problems: &mut Problems) {
+    unique("builders", config.builders.iter().map(|b| (b.name.as_str(), b.place.as_str())), problems);
+    unique("workers", config.workers.iter().map(|w| (w.name.as_str(), w.place.as_str())), problems);
+    unique("schedulers", config.schedulers.iter().map(|s| (s.name.as_str(), s.place.as_str())), problems);
+    folders(config, problems);
     workers(config, problems);
-    schedulers(config, problems);
     ports(config, problems);
-    targets(config, problems);
+    workers_of_builders(config, &unread.workers, problems);
+    builders_of_schedulers(config, &unread.builders, problems);
+    upstreams(config, &unread.schedulers, problems);
+    builders_of_targets(config, &unread.builders, problems);
 }
 
 /// Adds a problem for each name that was there before.
@@ -27,17 +56,22 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = (&'a str, &'a str)>, probl
     }
 }
 
-fn builders(config: &Config, problems: &mut Problems) {
-    unique("builders", config.builders.iter().map(|b| (b.name.as_str(), b.place.as_str())), problems);
+fn workers_of_builders(config: &Config, unread: &Names, problems: &mut Problems) {
     let known: BTreeSet<&str> = config.workers.iter().map(|worker| worker.name.as_str()).collect();
-    let mut folders: BTreeMap<&str, &str> = BTreeMap::new();
     for builder in &config.builders {
-        for worker in builder.workers.iter().filter(|worker| !known.contains(worker.as_str())) {
+        let missing = |worker: &&String| !known.contains(worker.as_str()) && !unread.may_hold(worker);
+        for worker in builder.workers.iter().filter(missing) {
             let message =
                 format!("builder \"{}\" names the worker \"{worker}\", which is not in c['workers']", builder.name);
             problems.add_option(&builder.place, "workernames", message);
             problems.suggest(did_you_mean(worker, known.iter().copied()));
         }
+    }
+}
+
+fn folders(config: &Config, problems: &mut Problems) {
+    let mut folders: BTreeMap<&str, &str> = BTreeMap::new();
+    for builder in &config.builders {
         match folders.insert(&builder.builddir, &builder.name) {
             Some(other) if other != builder.name => {
                 let message =
@@ -51,7 +85,6 @@ fn builders(config: &Config, problems: &mut Problems) {
 }
 
 fn workers(config: &Config, problems: &mut Problems) {
-    unique("workers", config.workers.iter().map(|w| (w.name.as_str(), w.place.as_str())), problems);
     let remote = config.workers.iter().find(|worker| matches!(worker.kind, WorkerKind::Remote { .. }));
     if let (Some(worker), None) = (remote, &config.pb_port) {
         let why = "has nowhere to connect to: c['protocols'] = {\"pb\": {\"port\": 9989}} is missing";
@@ -69,12 +102,11 @@ fn workers(config: &Config, problems: &mut Problems) {
     }
 }
 
-fn schedulers(config: &Config, problems: &mut Problems) {
-    unique("schedulers", config.schedulers.iter().map(|s| (s.name.as_str(), s.place.as_str())), problems);
+fn builders_of_schedulers(config: &Config, unread: &Names, problems: &mut Problems) {
     let builders: Vec<&str> = config.builders.iter().map(|builder| builder.name.as_str()).collect();
-    let names: Vec<&str> = config.schedulers.iter().map(|scheduler| scheduler.name.as_str()).collect();
     for scheduler in &config.schedulers {
-        for builder in scheduler.builder_names.iter().filter(|builder| !builders.contains(&builder.as_str())) {
+        let missing = |builder: &&String| !builders.contains(&builder.as_str()) && !unread.may_hold(builder);
+        for builder in scheduler.builder_names.iter().filter(missing) {
             let message = format!(
                 "scheduler \"{}\" names the builder \"{builder}\", which is not in c['builders']",
                 scheduler.name
@@ -82,17 +114,20 @@ fn schedulers(config: &Config, problems: &mut Problems) {
             problems.add_option(&scheduler.place, "builderNames", message);
             problems.suggest(did_you_mean(builder, builders.iter().copied()));
         }
-        if let SchedulerKind::Dependent { upstream } = &scheduler.kind {
-            if upstream == &scheduler.name {
-                problems.add_option(&scheduler.place, "upstream", format!("scheduler \"{upstream}\" waits for itself"));
-            } else if !names.contains(&upstream.as_str()) {
-                let message = format!(
-                    "scheduler \"{}\" waits for \"{upstream}\", which is not in c['schedulers']",
-                    scheduler.name
-                );
-                problems.add_option(&scheduler.place, "upstream", message);
-                problems.suggest(did_you_mean(upstream, names.iter().copied().filter(|name| *name != scheduler.name)));
-            }
+    }
+}
+
+fn upstreams(config: &Config, unread: &Names, problems: &mut Problems) {
+    let names: Vec<&str> = config.schedulers.iter().map(|scheduler| scheduler.name.as_str()).collect();
+    for scheduler in &config.schedulers {
+        let SchedulerKind::Dependent { upstream } = &scheduler.kind else { continue };
+        if upstream == &scheduler.name {
+            problems.add_option(&scheduler.place, "upstream", format!("scheduler \"{upstream}\" waits for itself"));
+        } else if !names.contains(&upstream.as_str()) && !unread.may_hold(upstream) {
+            let message =
+                format!("scheduler \"{}\" waits for \"{upstream}\", which is not in c['schedulers']", scheduler.name);
+            problems.add_option(&scheduler.place, "upstream", message);
+            problems.suggest(did_you_mean(upstream, names.iter().copied().filter(|name| *name != scheduler.name)));
         }
     }
 }
@@ -140,11 +175,12 @@ fn ports(config: &Config, problems: &mut Problems) {
 }
 
 /// Builders named by status targets exist.
-fn targets(config: &Config, problems: &mut Problems) {
+fn builders_of_targets(config: &Config, unread: &Names, problems: &mut Problems) {
     let known: Vec<&str> = config.builders.iter().map(|builder| builder.name.as_str()).collect();
     for target in &config.status {
         let named = target.options.get("builders").and_then(Value::as_array);
-        for builder in named.into_iter().flatten().filter_map(Value::as_str).filter(|name| !known.contains(name)) {
+        let missing = |name: &&str| !known.contains(name) && !unread.may_hold(name);
+        for builder in named.into_iter().flatten().filter_map(Value::as_str).filter(missing) {
             let message = format!("{}: builders: there is no builder \"{builder}\"", target.kind);
             problems.add_option(&target.place, "builders", message);
             problems.suggest(did_you_mean(builder, known.iter().copied()));

@@ -1,5 +1,6 @@
 //! The keys of `c` itself (`reference/manual/cfg-global.rst`), and what holds between its parts.
 
+use super::check::Names;
 use super::*;
 use section::plain_dict;
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub(super) fn read(root: &Section, basedir: &Path, problems: &mut Problems) -> C
     config.revlink = options.function("revlink");
     protocols(&mut options, &mut config);
     without_effect(&mut options);
-    for call in calls(&mut options, "secretsProviders", "secrets.SecretInAFile(…)") {
+    for call in calls(&mut options, "secretsProviders", "secrets.SecretInAFile(…)").found {
         if call.kind == "secrets.SecretInAFile" {
             config.secrets.read(&call, options.problems());
         } else {
@@ -28,48 +29,61 @@ pub(super) fn read(root: &Section, basedir: &Path, problems: &mut Problems) -> C
         }
     }
     config.secrets = std::mem::take(&mut config.secrets).below(basedir);
-    for call in calls(&mut options, "user_managers", "util.CommandlineUserManager(…)") {
+    for call in calls(&mut options, "user_managers", "util.CommandlineUserManager(…)").found {
         if call.kind == "util.CommandlineUserManager" {
             config.user_managers.push(Arc::new(call));
         } else {
             options.problem("user_managers", format!("{} manages no users", call.kind));
         }
     }
+    let (mut workers, mut builders, mut schedulers) = (Names::default(), Names::default(), Names::default());
     for name in ["workers", "slaves"] {
-        for call in calls(&mut options, name, "worker.Worker(…) or worker.LocalWorker(…)") {
+        let calls = calls(&mut options, name, "worker.Worker(…) or worker.LocalWorker(…)");
+        workers.unread.extend(calls.unread);
+        for call in calls.found {
             if !call.kind.starts_with("worker.") {
-                options.problem(name, format!("{} at {} is not a worker", call.kind, call.place));
+                options.problem_in_it(name, format!("{} at {} is not a worker", call.kind, call.place));
             } else if let Some(worker) = WorkerConfig::read(&call, options.problems()) {
                 config.workers.push(Arc::new(worker));
+            } else {
+                workers.unread.push(call.options.clone());
             }
         }
     }
-    for call in calls(&mut options, "builders", "util.BuilderConfig(…)") {
+    let calls_of_builders = calls(&mut options, "builders", "util.BuilderConfig(…)");
+    builders.unread.extend(calls_of_builders.unread);
+    for call in calls_of_builders.found {
         if call.kind != "util.BuilderConfig" {
-            options.problem("builders", format!("{} at {} is not a builder", call.kind, call.place));
+            options.problem_in_it("builders", format!("{} at {} is not a builder", call.kind, call.place));
         } else if let Some(builder) = BuilderConfig::read(&call, options.problems()) {
             config.builders.push(Arc::new(builder));
+        } else {
+            builders.unread.push(call.options);
         }
     }
-    for call in calls(&mut options, "schedulers", "schedulers.SingleBranchScheduler(…) and its like") {
+    let calls_of_schedulers = calls(&mut options, "schedulers", "schedulers.SingleBranchScheduler(…) and its like");
+    schedulers.unread.extend(calls_of_schedulers.unread);
+    for call in calls_of_schedulers.found {
         if !call.kind.starts_with("schedulers.") {
-            options.problem("schedulers", format!("{} at {} is not a scheduler", call.kind, call.place));
+            options.problem_in_it("schedulers", format!("{} at {} is not a scheduler", call.kind, call.place));
         } else if let Some(scheduler) = SchedulerConfig::read(&call, options.problems()) {
             config.schedulers.push(Arc::new(scheduler));
+        } else {
+            schedulers.unread.push(call.options);
         }
     }
-    for call in calls(&mut options, "change_source", "changes.GitPoller(…) and its like") {
+    for call in calls(&mut options, "change_source", "changes.GitPoller(…) and its like").found {
         if call.kind.starts_with("changes.") {
             config.change_sources.push(Arc::new(call));
         } else {
-            options.problem("change_source", format!("{} at {} is not a change source", call.kind, call.place));
+            options.problem_in_it("change_source", format!("{} at {} is not a change source", call.kind, call.place));
         }
     }
-    for call in calls(&mut options, "status", "status.WebStatus(…) and its like") {
+    for call in calls(&mut options, "status", "status.WebStatus(…) and its like").found {
         if call.kind.starts_with("status.") {
             config.status.push(Arc::new(call));
         } else {
-            options.problem("status", format!("{} at {} is not a status target", call.kind, call.place));
+            options.problem_in_it("status", format!("{} at {} is not a status target", call.kind, call.place));
         }
     }
     options.finish();
@@ -79,24 +93,39 @@ pub(super) fn read(root: &Section, basedir: &Path, problems: &mut Problems) -> C
     if config.title_url.is_empty() {
         config.title_url = config.buildbot_url.clone();
     }
-    check::check(&config, problems);
+    check::check(&config, &check::Unread { workers, builders, schedulers }, problems);
     config
 }
 
+/// The calls in a list option.
+struct Calls {
+    found: Vec<Section>,
+    /// The options of what is something else, as far as it has any.
+    unread: Vec<Value>,
+}
+
 /// The calls in a list option; a single call stands for a list of one.
-fn calls(options: &mut Options<'_, '_>, name: &'static str, expected: &str) -> Vec<Section> {
+fn calls(options: &mut Options<'_, '_>, name: &'static str, expected: &str) -> Calls {
     let section = options.section();
-    let Some(value) = options.value(name) else { return Vec::new() };
+    let mut calls = Calls { found: Vec::new(), unread: Vec::new() };
+    let Some(value) = options.value(name) else { return calls };
     if let Some(call) = section.nested(value) {
-        return vec![call];
+        calls.found.push(call);
+        return calls;
     }
-    let mut calls = Vec::new();
-    for item in options.list(name).unwrap_or_default() {
+    let Some(items) = options.list(name) else {
+        calls.unread.push(value["$options"].clone());
+        return calls;
+    };
+    for item in items {
         match section.nested(item) {
-            Some(call) => calls.push(call),
+            Some(call) => calls.found.push(call),
             None => {
-                let shown = section::shown(item);
-                options.problem(name, format!("expected {expected}, not {shown}"));
+                calls.unread.push(item["$options"].clone());
+                if !section::holds_unknown(item) {
+                    let shown = section::shown(item);
+                    options.problem_in_it(name, format!("expected {expected}, not {shown}"));
+                }
             }
         }
     }
@@ -185,7 +214,7 @@ fn validation(options: &mut Options<'_, '_>) -> Validation {
             "property_value" => &mut validation.property_value,
             _ => {
                 let known = ["branch", "revision", "property_name", "property_value"];
-                options.problem("validation", format!("unknown key \"{name}\""));
+                options.problem_in_it("validation", format!("unknown key \"{name}\""));
                 options.problems().suggest(did_you_mean(name, known));
                 continue;
             }

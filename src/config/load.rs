@@ -402,7 +402,6 @@ fn judge(
         collect_secrets(call, &mut secrets);
     }
     root.iter().for_each(|root| collect_secrets(root, &mut secrets));
-    let whole = whole && unknown.is_empty();
     for (kind, place) in unknown {
         let (space, name) = kind.split_once('.').unwrap_or(("", &kind));
         if space == "?" {
@@ -551,15 +550,14 @@ mod tests {
             "c = {}\n\
              c['buildbotURl'] = 'x'\n\
              c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=util.BuildFactroy())]\n\
-             c['schedulers'] = [schedulers.Periodic('p', ['bb'], 0)]\n",
+             c['schedulers'] = [schedulers.Periodic('p', ['b'], 0)]\n",
         )
         .unwrap_err();
         let said = problems.to_string();
-        for expected in ["expected util.BuildFactory", "did you mean \"BuildFactory\"?", "must be more than 0 seconds"]
-        {
+        for expected in ["no key \"buildbotURl\"", "did you mean \"BuildFactory\"?", "must be more than 0 seconds"] {
             assert!(said.contains(expected), "{said}");
         }
-        // What `c` holds is judged once every name is known: until then most of it would be about that name again.
-        assert!(!said.contains("buildbotURl"), "{said}");
+        // What only follows from the misspelt name is not said.
+        assert!(!said.contains("expected util.BuildFactory") && !said.contains("not in c['builders']"), "{said}");
     }
 }

@@ -20,7 +20,8 @@ pub struct Section {
     /// `master.cfg:14`.
     pub place: String,
     /// The options by name, positional ones named. Calls are `{"$call", "$place", "$options"}`, functions
-    /// `{"$function": n}`, regular expressions `{"$regex": text}`; [`Section::read`] knows them all.
+    /// `{"$function": n}`, regular expressions `{"$regex": text}`, calls of what does not exist `{"$unknown"}`;
+    /// [`Section::read`] knows them all.
     pub options: Value,
     /// The functions `options` refers to.
     pub functions: Arc<Vec<Callback>>,
@@ -116,7 +117,18 @@ impl<'s> Options<'s, '_> {
     }
 
     /// Adds a problem with an option; the loader finds the line it stands on.
+    ///
+    /// Where the option holds something that does not exist that has been said, and this may only follow from it.
     pub fn problem(&mut self, option: &str, message: impl fmt::Display) {
+        self.failed = true;
+        if self.section.options.get(option).is_some_and(holds_unknown) {
+            return;
+        }
+        self.problem_in_it(option, message);
+    }
+
+    /// The same for what cannot follow from anything else the option holds.
+    pub(super) fn problem_in_it(&mut self, option: &str, message: impl fmt::Display) {
         self.failed = true;
         let message = match (option, self.is_root()) {
             ("", _) => format!("{}: {message}", self.section.kind),
@@ -491,9 +503,19 @@ pub(super) fn compile(text: &str) -> Result<regex::Regex, String> {
 }
 
 pub(super) fn plain_dict(value: &Value) -> Option<&Map<String, Value>> {
-    value
-        .as_object()
-        .filter(|dict| !["$call", "$function", "$regex", "$object"].iter().any(|key| dict.contains_key(*key)))
+    value.as_object().filter(|dict| {
+        !["$call", "$function", "$regex", "$object", "$unknown"].iter().any(|key| dict.contains_key(*key))
+    })
+}
+
+/// Whether a value is something that does not exist, or a list or dict with such in it.
+pub(super) fn holds_unknown(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_unknown),
+        Value::Object(object) if object.contains_key("$unknown") => true,
+        Value::Object(object) if !object.contains_key("$call") => object.values().any(holds_unknown),
+        _ => false,
+    }
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
@@ -525,7 +547,7 @@ pub(super) fn shown(value: &Value) -> String {
 pub fn unknown_keys(problems: &mut Options<'_, '_>, option: &str, dict: &Map<String, Value>, known: &[&str]) {
     for key in dict.keys().filter(|key| !known.contains(&key.as_str())) {
         let suggestion = super::problems::did_you_mean(key, known.iter().copied());
-        problems.problem(option, format!("unknown key \"{key}\""));
+        problems.problem_in_it(option, format!("unknown key \"{key}\""));
         problems.problems.suggest(suggestion);
     }
 }

@@ -565,6 +565,9 @@ fn convert<'v>(
             functions.unknown(&node.kind, Some(place.clone()));
         }
         let options = convert(node.options.to_value(), functions, heap, depth + 1)?;
+        if !node.known {
+            return Ok(json!({ "$unknown": node.kind, "$options": options }));
+        }
         let mut call = json!({ "$call": node.kind, "$place": place, "$options": options });
         if node.kind.starts_with("util.Revlink")
             && let (Ok(Json::Object(function)), Some(call)) = (functions.function(value), call.as_object_mut())
@@ -599,6 +602,7 @@ fn convert<'v>(
     if let Some(constructor) = Constructor::from_value(value) {
         if !constructor.known {
             functions.unknown(&constructor.kind, None);
+            return Ok(json!({ "$unknown": constructor.kind }));
         }
         return Ok(json!({ "$constructor": constructor.kind }));
     }
