@@ -2,7 +2,7 @@
 
 use crate::support::master::{self, with_builders};
 use crate::support::repository::Repository;
-use crate::support::server::Server;
+use crate::support::server::{Server, signalbox};
 use crate::support::wait::{eventually, until};
 use crate::support::yard::{Yard, configured};
 use signalbox::changes::git_poller::{self, Branches, Config};
@@ -453,4 +453,61 @@ c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1')]
         .collect();
     assert_eq!(built, expected);
     server.stop().await;
+}
+
+#[actix::test]
+async fn the_pages_show_when_it_last_looked_and_what_went_wrong() {
+    let repository = Repository::new();
+    let config = |url: &str, may: bool| {
+        let rights = if may { "True" } else { "False" };
+        format!(
+            "
+c = BuildmasterConfig = {{}}
+c['change_source'] = [
+    changes.GitPoller(repourl='{url}', pollInterval=3600, pollAtLaunch=True),
+    changes.SVNPoller('https://bot:hush@svn.example.org/trunk'),
+]
+c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(showInternals={rights}))]
+"
+        )
+    };
+    let mut server = Server::start(&config(&repository.url(), true)).await;
+    let source = polled(&server, 0).await;
+    assert!(source["description"].as_str().unwrap().contains(&repository.url()), "{source}");
+    assert!(source["next_poll"].as_f64() > source["last_poll"].as_f64(), "{source}");
+    assert_eq!((&source["state"], &source["last_error"]), (&"running".into(), &serde_json::Value::Null));
+    let idle = server.json("/json/change_sources/1").await;
+    assert_eq!((&idle["state"], &idle["last_poll"]), (&"not started".into(), &serde_json::Value::Null));
+    assert_eq!(idle["description"], "SVNPoller https://bot@svn.example.org/trunk");
+
+    // Another repository, which is not there: the page follows the configuration in force.
+    std::fs::write(server.config_file(), config("/nonexistent/repository", true)).unwrap();
+    let done = signalbox().arg("reconfig").arg(server.basedir()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let failing = polled(&server, 1).await;
+    assert_eq!(failing["state"], "failing", "{failing}");
+    let error = failing["last_error"].as_str().unwrap();
+    let (_, page) = server.get("/changes").await;
+    assert!(page.contains("failing") && page.contains("not started") && page.contains("/nonexistent/repository"));
+    assert!(!page.contains(&repository.url()) && !page.contains("hush"), "{page}");
+    assert!(error.starts_with("cannot ") && page.contains("cannot "), "{error}: {page}");
+    server.stop().await;
+
+    // What went wrong is for those who run the place.
+    std::fs::write(server.config_file(), config("/nonexistent/repository", false)).unwrap();
+    server.restart();
+    let failing = polled(&server, 0).await;
+    assert_eq!((&failing["state"], &failing["last_error"]), (&"failing".into(), &serde_json::Value::Null));
+    let (_, page) = server.get("/changes").await;
+    assert!(page.contains("failing") && !page.contains("cannot "), "{page}");
+    server.stop().await;
+}
+
+/// A change source as the JSON has it, once it has looked.
+async fn polled(server: &Server, number: usize) -> serde_json::Value {
+    until("a poll", Duration::from_secs(60), || async {
+        let source = server.json(&format!("/json/change_sources/{number}")).await;
+        source["last_poll"].is_number().then_some(source)
+    })
+    .await
 }

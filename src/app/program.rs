@@ -43,6 +43,8 @@ pub struct Program {
     /// The configuration in force.
     config: watch::Sender<Arc<Config>>,
     sources: Sections<changes::Running>,
+    /// What the pages know of them.
+    views: watch::Sender<Vec<changes::SourceView>>,
     targets: Sections<status::Running>,
     /// One for each user manager: nothing listens for them yet.
     managers: Vec<Vacancy>,
@@ -93,6 +95,7 @@ impl Program {
 
         let changes = tree.group("changes", Strategy::OneForOne);
 
+        let views = watch::Sender::new(Vec::new());
         let targets_setup = status::Setup {
             db: db.clone(),
             hub,
@@ -101,14 +104,26 @@ impl Program {
             tree: tree.clone(),
             basedir: basedir.to_owned(),
             config: config.subscribe(),
+            sources: views.subscribe(),
             master: master.addr.clone(),
         };
         status::announce(&targets_setup);
 
         let (sources, targets) = (Sections::new(), Sections::new());
         let managers = Vec::new();
-        let mut program =
-            Program { tree, db, master, master_setup, changes, targets_setup, config, sources, targets, managers };
+        let mut program = Program {
+            tree,
+            db,
+            master,
+            master_setup,
+            changes,
+            targets_setup,
+            config,
+            sources,
+            views,
+            targets,
+            managers,
+        };
         program.wait_for_the_master().await;
         status::settle(&program.targets_setup, &now).await;
         match program.start_missing(&now).into_iter().next() {
@@ -211,6 +226,7 @@ impl Program {
             let running = changes::start(&self.master_setup, &self.changes, &section, add);
             self.sources.add(section, running);
         }
+        self.views.send_replace(self.sources.iter().map(changes::Running::view).collect());
         for section in self.targets.missing(&config.status) {
             match status::start(&self.targets_setup, &section) {
                 Ok(running) => self.targets.add(section, running),

@@ -20,6 +20,8 @@ pub struct SourceStatus {
     pub next_poll: Option<Time>,
     /// Why the last look failed; `None` once one went well.
     pub last_error: Option<String>,
+    /// It is configured and does nothing; `last_error` says why.
+    pub idle: bool,
 }
 
 /// A change source that has been started.
@@ -66,14 +68,32 @@ impl SourceView {
 /// Stands for a source that is configured and does nothing; the tree shows it.
 pub(super) fn not_started(group: &Group, section: &Section, why: &str) -> Running {
     tracing::warn!("{}: {} is configured, not started: {why}", section.place, section.kind);
+    let addresses = ["repourl", "repository", "svnurl", "p4base", "baseURL", "maildir"];
+    let address = addresses.iter().find_map(|option| section.options.get(option)?.as_str());
     let status = SourceStatus {
         name: section.kind.clone(),
-        description: section.kind.clone(),
+        description: match address {
+            Some(address) => format!("{} {}", section.short_kind(), without_password(address)),
+            None => section.short_kind().to_owned(),
+        },
         last_error: Some(format!("configured, not started: {why}")),
+        idle: true,
         ..SourceStatus::default()
     };
     let vacancy = group.vacant(section.short_kind(), why);
     Running { shared: Arc::new(Shared::new(status)), end: Box::new(move || Box::pin(async { drop(vacancy) })) }
+}
+
+/// An address as anyone may read it.
+pub(super) fn without_password(address: &str) -> String {
+    match url::Url::parse(address) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Only a URL that cannot have one refuses this.
+            let _ = parsed.set_password(None);
+            parsed.into()
+        }
+        _ => address.to_owned(),
+    }
 }
 
 impl Running {

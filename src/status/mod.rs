@@ -13,6 +13,7 @@ pub mod web;
 
 pub use announcer::Announcer;
 
+use crate::changes::SourceView;
 use crate::clock::Clock;
 use crate::config::{Config, Kind, Problems, Section};
 use crate::db::Db;
@@ -45,6 +46,8 @@ pub struct Setup {
     pub basedir: PathBuf,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
+    /// The change sources at work.
+    pub sources: watch::Receiver<Vec<SourceView>>,
     pub master: Addr<Master>,
 }
 
@@ -55,6 +58,7 @@ impl Setup {
             hub: self.hub.clone(),
             orders: web::Orders::to(&self.master),
             config: self.config.clone(),
+            sources: self.sources.clone(),
             tree: self.tree.clone(),
             group: self.group.clone(),
             clock: self.clock.clone(),

@@ -77,6 +77,7 @@ impl Site {
             hub: server.hub.clone(),
             orders: Orders::to(&server.master),
             config,
+            sources: watch::channel(Vec::new()).1,
             tree: server.tree.clone(),
             group: server.tree.group("status", Strategy::OneForOne),
             clock: Clock::system(),

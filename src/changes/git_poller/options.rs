@@ -1,5 +1,6 @@
 //! The options of GitPoller, as the manual has them.
 
+use super::super::source::without_password;
 use super::clone::is_branch_name;
 use crate::config::{Callback, Kind, Options, Problems, Section};
 use encoding_rs::Encoding;
@@ -182,17 +183,6 @@ fn read_encoding(options: &mut Options<'_, '_>) -> &'static Encoding {
         options.problem("encoding", format!("\"{name}\" is not an encoding known here"));
         encoding_rs::UTF_8
     })
-}
-
-fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Only a URL that cannot have one refuses this.
-            let _ = parsed.set_password(None);
-            parsed.into()
-        }
-        _ => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

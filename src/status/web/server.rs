@@ -4,6 +4,7 @@ use super::config::Config;
 use super::listen::{Listen, WebError};
 use super::site::{Orders, Site};
 use super::{around, routes};
+use crate::changes::SourceView;
 use crate::clock::Clock;
 use crate::config::Config as MasterConfig;
 use crate::db::Db;
@@ -38,6 +39,8 @@ pub struct Setup {
     pub orders: Orders,
     /// The configuration in force; pages follow it when it changes.
     pub config: watch::Receiver<Arc<MasterConfig>>,
+    /// The change sources at work.
+    pub sources: watch::Receiver<Vec<SourceView>>,
     /// The whole tree, for the pages about it.
     pub tree: Tree,
     /// The branch it is started under.

@@ -5,6 +5,7 @@
 
 use super::config::{Addresses, CommentLink, Config, Revlink};
 use super::server::Setup;
+use crate::changes::SourceView;
 use crate::clock::Clock;
 use crate::config::{Arg, Callback, Config as MasterConfig};
 use crate::db::Db;
@@ -89,6 +90,7 @@ pub struct Site {
     pub(super) hub: Hub,
     pub(super) orders: Orders,
     pub(super) master: watch::Receiver<Arc<MasterConfig>>,
+    pub(super) sources: watch::Receiver<Vec<SourceView>>,
     pub(super) tree: Tree,
     pub(super) clock: Clock,
     pub(super) authz: Authz,
@@ -110,6 +112,7 @@ impl Site {
             hub: setup.hub,
             orders: setup.orders,
             master: setup.config,
+            sources: setup.sources,
             tree: setup.tree,
             clock: setup.clock,
             authz: Authz::new(settings.authz.clone()),

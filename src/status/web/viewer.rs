@@ -5,6 +5,7 @@ use super::fields::Fields;
 use super::frame::Frame;
 use super::identity;
 use super::site::Site;
+use crate::changes::{SourceStatus, SourceView};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::hub::{HubError, Interest};
@@ -183,6 +184,11 @@ impl Viewer {
             Ok(Ok(outlook)) => outlook,
             _ => Outlook::default(),
         }
+    }
+
+    /// The change sources at work, and those that are configured and cannot be.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.visitor.site.sources.borrow().iter().map(SourceView::status).collect()
     }
 
     pub fn reports(&self) -> Vec<Report> {

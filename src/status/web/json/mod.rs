@@ -42,7 +42,8 @@ const LONGEST_WAIT: i64 = 30;
 pub async fn answer(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse, Fault> {
     let path = elements(request.uri().path());
     let selected = selected(&viewer);
-    let tree = tree::Tree::new(&viewer);
+    let internals = viewer.may(Action::ShowInternals, Subject::Nothing).await.is_ok();
+    let tree = tree::Tree::new(&viewer, internals);
     let value = viewer
         .read(move |reader| match selected {
             None => tree.node(reader.conn, &path),

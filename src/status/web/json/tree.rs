@@ -1,8 +1,9 @@
 //! The nodes of 0.8's JSON tree (`reference/webstatus.md` §5.2), each read when it is asked for.
 
 use super::super::fault::{Fault, short};
-use super::super::pages::changes::sources;
+use super::super::pages::changes::state;
 use super::super::viewer::Viewer;
+use crate::changes::SourceStatus;
 use crate::config::Config;
 use crate::db::builds::{self, Order, Selection};
 use crate::db::{Conn, builders, requests, workers};
@@ -22,6 +23,8 @@ const MOST_BUILDS: i64 = 200;
 /// What the nodes are made with.
 pub struct Tree {
     config: Arc<Config>,
+    sources: Vec<SourceStatus>,
+    internals: bool,
     urls: Urls,
     now: Time,
     /// `numbuilds=`: how many recent builds of each builder a worker's own are looked for among.
@@ -31,12 +34,15 @@ pub struct Tree {
 }
 
 impl Tree {
-    pub fn new(viewer: &Viewer) -> Tree {
+    /// `internals` says whether errors of change sources may be shown.
+    pub fn new(viewer: &Viewer, internals: bool) -> Tree {
         let config = viewer.config();
         let number = |name: &str| viewer.fields().get(name).map(|text| text.trim().parse::<i64>());
         Tree {
             urls: Urls::new(config.buildbot_url.clone()),
             config,
+            sources: viewer.sources(),
+            internals,
             now: viewer.now(),
             recent: match number("numbuilds") {
                 None => CACHED - 1,
@@ -171,8 +177,17 @@ impl Tree {
     }
 
     fn change_sources(&self) -> Value {
-        let sources = sources(&self.config).into_iter().enumerate();
-        sources.map(|(index, text)| (index.to_string(), json!({ "description": text }))).collect::<Map<_, _>>().into()
+        let shown = |source: &SourceStatus| {
+            json!({
+                "description": source.description,
+                "state": state(source),
+                "last_poll": source.last_poll.map(Time::seconds),
+                "next_poll": source.next_poll.map(Time::seconds),
+                "last_error": source.last_error.as_ref().filter(|_| self.internals),
+            })
+        };
+        let sources = self.sources.iter().enumerate();
+        sources.map(|(index, source)| (index.to_string(), shown(source))).collect::<Map<_, _>>().into()
     }
 
     fn builders(&self, conn: &mut Conn) -> Result<Value, Fault> {

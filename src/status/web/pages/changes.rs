@@ -3,8 +3,10 @@
 use super::super::fault::Fault;
 use super::super::viewer::Viewer;
 use super::change_view::{ChangeView, change};
-use crate::config::Config;
+use crate::changes::SourceStatus;
 use crate::db::changes;
+use crate::master::authz::{Action, Subject};
+use crate::model::Time;
 use actix_web::HttpResponse;
 use serde::Serialize;
 
@@ -13,12 +15,23 @@ const MOST: i64 = 500;
 
 #[derive(Serialize)]
 struct ChangesView {
-    sources: Vec<String>,
+    sources: Vec<SourceLine>,
     changes: Vec<ChangeView>,
     older: Option<String>,
 }
 
+#[derive(Serialize)]
+struct SourceLine {
+    class: &'static str,
+    state: &'static str,
+    description: String,
+    last_poll: Option<Time>,
+    next_poll: Option<Time>,
+    error: Option<String>,
+}
+
 pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
+    let detailed = viewer.may(Action::ShowInternals, Subject::Nothing).await.is_ok();
     let fields = viewer.fields().clone();
     let count = fields.number_of("count", USUAL, MOST)?;
     let before = fields.integer("before")?;
@@ -34,36 +47,34 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     recent.truncate(limit);
     let last = recent.last().filter(|_| more);
     let view = ChangesView {
-        sources: sources(&viewer.config()),
+        sources: viewer.sources().into_iter().map(|source| source_line(source, detailed)).collect(),
         older: last.map(|change| fields.with("before", Some(&change.number.to_string()))),
         changes: recent.iter().map(|each| change(each, viewer.links(), &pages)).collect(),
     };
     viewer.page("changes", "Changes", "changes", &view)
 }
 
-/// One line for each change source: its kind and what it looks at.
-pub fn sources(config: &Config) -> Vec<String> {
-    let describe = |section: &std::sync::Arc<crate::config::Section>| {
-        let kind = section.short_kind();
-        let from = ["repourl", "repository", "svnurl", "p4base", "baseURL", "maildir"]
-            .iter()
-            .find_map(|option| section.options.get(option)?.as_str());
-        match from {
-            Some(from) => format!("{kind} {}", without_password(from)),
-            None => kind.to_owned(),
-        }
-    };
-    config.change_sources.iter().map(describe).collect()
+/// `running`, `failing` or `not started`.
+pub fn state(source: &SourceStatus) -> &'static str {
+    match &source.last_error {
+        _ if source.idle => "not started",
+        Some(_) => "failing",
+        None => "running",
+    }
 }
 
-/// An address as anyone may read it.
-fn without_password(address: &str) -> String {
-    match url::Url::parse(address) {
-        Ok(mut url) if url.password().is_some() => {
-            // Fails only for addresses that cannot have one.
-            let _ = url.set_password(None);
-            url.to_string()
-        }
-        _ => address.to_owned(),
+fn source_line(source: SourceStatus, detailed: bool) -> SourceLine {
+    let state = state(&source);
+    SourceLine {
+        class: match state {
+            "running" => "success",
+            "failing" => "failure",
+            _ => "notstarted",
+        },
+        state,
+        description: source.description,
+        last_poll: source.last_poll,
+        next_poll: source.next_poll,
+        error: source.last_error.filter(|_| detailed),
     }
 }
