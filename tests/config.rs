@@ -80,6 +80,36 @@ fn what_the_manual_lets_people_write_loads() {
     assert_eq!(link.unwrap(), "http://git.example.org/x/commit/abc");
 }
 
+/// What stands before each block of `manual.cfg`.
+const BEGINNING: &str = "\
+from buildbot.plugins import *
+c = BuildmasterConfig = {}
+c['workers'] = [worker.LocalWorker('local'), buildslave.BuildSlave('slave1', 'hush')]
+c['builders'] = [util.BuilderConfig(name='linux', workernames=['local'], factory=util.BuildFactory())]
+c['status'] = []
+";
+
+#[test]
+fn each_example_of_the_chapter_on_status_targets_loads_by_itself() {
+    let examples = data("manual.cfg");
+    let mut made = 0;
+    for example in examples.split("\n#### ").skip(1) {
+        let (title, text) = example.split_once('\n').unwrap();
+        let outcome = read(&format!("{BEGINNING}{text}"));
+        if let Some((_, targets)) = title.split_once(" ->") {
+            let config = outcome.unwrap_or_else(|problems| panic!("{title}: {problems}"));
+            let kinds: Vec<&str> = config.status.iter().map(|target| target.short_kind()).collect();
+            assert_eq!(kinds.join(", "), targets.trim(), "{title}");
+            made += kinds.len();
+        } else {
+            let (_, expected) = title.split_once(" !! ").unwrap();
+            let problems = outcome.expect_err(title).to_string();
+            assert!(problems.contains(expected), "{title}: {problems}");
+        }
+    }
+    assert!(made > 30, "only {made} targets were made");
+}
+
 #[test]
 fn a_formatter_written_for_0_8_makes_its_letter() {
     let config = read(&data("accepted.cfg")).unwrap();
