@@ -123,6 +123,20 @@ fn running(conn: &mut Conn, selection: &Selection) -> Result<Vec<Key>, DbError> 
     Ok(query.select((builds::started, builds::id)).load(&mut conn.engine)?)
 }
 
+/// The keys of a query within the time asked for, newest first, none earlier than what is of interest. A macro, as
+/// Diesel has a type of its own for each column.
+macro_rules! by_time {
+    ($conn:ident, $query:ident, $selection:ident, $newest:ident, $time:expr, $key:expr, $id:expr) => {{
+        if let Some(from) = $newest.from($selection) {
+            $query = $query.filter($time.ge(from));
+        }
+        if let Some(to) = $selection.to {
+            $query = $query.filter($time.lt(to.0));
+        }
+        $query.order(($time.desc(), $id.desc())).select(($key, $id)).load(&mut $conn.engine)?
+    }};
+}
+
 fn along_builds(
     conn: &mut Conn,
     selection: &Selection,
@@ -150,29 +164,13 @@ fn along_builds(
             query.order(builds::number.desc()).select((builds::number, builds::id)).load(&mut conn.engine)?
         }
         Order::Started => {
-            if let Some(from) = newest.from(selection) {
-                query = query.filter(builds::started.ge(from));
-            }
-            if let Some(to) = selection.to {
-                query = query.filter(builds::started.lt(to.0));
-            }
-            query
-                .order((builds::started.desc(), builds::id.desc()))
-                .select((builds::started, builds::id))
-                .load(&mut conn.engine)?
+            let (time, id) = (builds::started, builds::id);
+            by_time!(conn, query, selection, newest, time, time, id)
         }
         Order::Finished => {
             query = query.filter(builds::finished.is_not_null());
-            if let Some(from) = newest.from(selection) {
-                query = query.filter(builds::finished.ge(from));
-            }
-            if let Some(to) = selection.to {
-                query = query.filter(builds::finished.lt(to.0));
-            }
-            query
-                .order((builds::finished.desc(), builds::id.desc()))
-                .select((builds::finished.assume_not_null(), builds::id))
-                .load(&mut conn.engine)?
+            let (time, id) = (builds::finished, builds::id);
+            by_time!(conn, query, selection, newest, time, time.assume_not_null(), id)
         }
     };
     newest.add(keys);
@@ -203,29 +201,13 @@ fn along_branches(
     }
     let keys: Vec<Key> = match selection.order {
         Order::Started => {
-            if let Some(from) = newest.from(selection) {
-                query = query.filter(build_branches::started.ge(from));
-            }
-            if let Some(to) = selection.to {
-                query = query.filter(build_branches::started.lt(to.0));
-            }
-            query
-                .order((build_branches::started.desc(), build_branches::build_id.desc()))
-                .select((build_branches::started, build_branches::build_id))
-                .load(&mut conn.engine)?
+            let (time, id) = (build_branches::started, build_branches::build_id);
+            by_time!(conn, query, selection, newest, time, time, id)
         }
         Order::Finished => {
             query = query.filter(build_branches::finished.is_not_null());
-            if let Some(from) = newest.from(selection) {
-                query = query.filter(build_branches::finished.ge(from));
-            }
-            if let Some(to) = selection.to {
-                query = query.filter(build_branches::finished.lt(to.0));
-            }
-            query
-                .order((build_branches::finished.desc(), build_branches::build_id.desc()))
-                .select((build_branches::finished.assume_not_null(), build_branches::build_id))
-                .load(&mut conn.engine)?
+            let (time, id) = (build_branches::finished, build_branches::build_id);
+            by_time!(conn, query, selection, newest, time, time.assume_not_null(), id)
         }
     };
     newest.add(keys);
