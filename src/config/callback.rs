@@ -1,4 +1,4 @@
-use super::values::{Functions, arg_value, to_json};
+use super::convert::{Functions, arg_value, to_json};
 use serde_json::Value;
 use starlark::environment::Module;
 use starlark::eval::{BeforeStmtFunc, BeforeStmtFuncDyn, Evaluator};

@@ -1,11 +1,12 @@
 //! Reads a master.cfg: turn the Python of it, evaluate, judge everything it built, and only then give a configuration.
 
 use super::callback::Limits;
+use super::convert::{Functions, to_json};
 use super::names::{Entry, Names};
 use super::prepass::{self, Turned};
 use super::problems::option_of;
 use super::source::{Source, hide_secrets, hide_url_passwords, is_secret_name};
-use super::values::{Functions, HostMethod, Node, Template, entry_value, to_json};
+use super::values::{HostMethod, Node, Template, entry_value};
 use super::{Callback, Config, Problem, Problems, Secret, Section};
 use serde_json::{Map, Value};
 use starlark::ErrorKind;

@@ -9,6 +9,7 @@
 mod builders;
 mod callback;
 mod check;
+mod convert;
 mod force;
 mod format;
 mod global;
