@@ -388,8 +388,10 @@ async fn force_and_triggerable_do_nothing_of_their_own_accord() {
     let yard = Yard::new();
     let idle = yard.start(scheduler("idle", SchedulerKind::Triggerable));
     assert_eq!(idle.outlook(), schedulers::Plans::default());
-    assert!(yard.tree.reports().iter().all(|report| !report.path.ends_with("/idle")));
+    let shown = || yard.tree.reports().into_iter().find(|report| report.path.ends_with("/idle"));
+    assert_eq!(shown().map(|report| report.state), Some("not started"));
     idle.stop().await;
+    assert_eq!(shown(), None);
 }
 
 #[actix::test]
