@@ -37,12 +37,18 @@ pub fn find(conn: &mut Conn, builder: &str, number: i64) -> Result<Option<Build>
 
 /// Every build without an end, with steps and logs.
 pub fn running(conn: &mut Conn) -> Result<Vec<Build>, DbError> {
-    let ids: Vec<i64> = builds::table
-        .filter(builds::finished.is_null())
-        .order((builds::started, builds::id))
-        .select(builds::id)
-        .load(&mut conn.engine)?;
+    let mut running = running_rows(conn)?;
+    running.sort_unstable();
+    let ids: Vec<i64> = running.into_iter().map(|(_, id)| id).collect();
     of_ids(conn, &ids, true)
+}
+
+/// When each build without an end was started, and its row.
+///
+/// With any further condition, or in an order, SQLite would rather look through all builds along another index.
+fn running_rows(conn: &mut Conn) -> Result<Vec<(i64, i64)>, DbError> {
+    let running = builds::table.filter(builds::finished.is_null());
+    Ok(running.select((builds::started, builds::id)).load(&mut conn.engine)?)
 }
 
 /// The newest finished build of each of these builders that has one, without steps; of every builder ever known if none

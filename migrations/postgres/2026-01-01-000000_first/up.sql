@@ -166,7 +166,7 @@ CREATE TABLE requests (
 );
 CREATE INDEX requests_by_buildset ON requests (buildset_id);
 CREATE INDEX requests_by_builder ON requests (builder_id, id);
-CREATE INDEX requests_waiting ON requests (submitted_at) WHERE waiting;
+CREATE INDEX requests_waiting ON requests (builder_id, submitted_at) WHERE waiting;
 
 CREATE TABLE request_builds (
     request_id BIGINT NOT NULL REFERENCES requests (id) ON DELETE CASCADE,

@@ -4,7 +4,7 @@
 //! it have already filled; only then the rows of the chosen ones are read. A page so costs the same however many
 //! builds are stored.
 
-use super::of_ids;
+use super::{of_ids, running_rows};
 use crate::db::engine::{Conn, MultiBackend};
 use crate::db::schema::{build_branches, builds};
 use crate::db::{DbError, builders, columns};
@@ -96,7 +96,8 @@ impl Newest {
 
 /// The running ones are few, so all are looked at.
 fn running(conn: &mut Conn, selection: &Selection) -> Result<Vec<Key>, DbError> {
-    let mut query = builds::table.into_boxed::<MultiBackend>().filter(builds::finished.is_null());
+    let running: Vec<i64> = running_rows(conn)?.into_iter().map(|(_, id)| id).collect();
+    let mut query = builds::table.into_boxed::<MultiBackend>().filter(builds::id.eq_any(running));
     if !selection.builders.is_empty() {
         let ids = builders::ids(conn, &selection.builders)?.into_iter().map(|(_, id)| id);
         query = query.filter(builds::builder_id.eq_any(ids.collect::<Vec<i64>>()));
