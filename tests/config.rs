@@ -184,7 +184,7 @@ fn functions_that_do_not_end_are_ended() {
         let started = Instant::now();
         let error = function(text).call_blocking(Vec::new()).unwrap_err();
         assert!(error.message.contains(why), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{error} after {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(30), "{error} after {:?}", started.elapsed());
     }
 }
 

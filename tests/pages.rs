@@ -96,13 +96,13 @@ async fn a_running_log_is_followed_to_its_end() {
     let mut answer = site.open(&format!("{path}/text")).await;
     let mut html = site.open(path).await;
     assert_eq!(html.headers().get("cache-control").unwrap(), "private, no-cache");
-    let first = tokio::time::timeout(Duration::from_secs(20), answer.next()).await.unwrap().unwrap().unwrap();
+    let first = tokio::time::timeout(Duration::from_secs(60), answer.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(&first[..], b"started\n");
 
     let stopped = site.post("/builders/mac%2Farm/builds/1/stop", &[("comments", "enough <now>")]).await;
     assert_eq!(stopped.header("location"), "../../../../builders/mac%2Farm");
     let rest = async { while answer.next().await.is_some() {} };
-    tokio::time::timeout(Duration::from_secs(20), rest).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), rest).await.unwrap();
     let mut whole = Vec::new();
     while let Some(piece) = html.next().await {
         whole.extend_from_slice(&piece.unwrap());

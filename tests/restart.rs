@@ -87,7 +87,7 @@ fn build_numbers_have_no_gap_or_repeat(stored: &BTreeMap<i64, Value>) {
     for builder in ["one", "two"] {
         let started = stored.values().filter(|e| e["event"] == "buildStarted" && e["build"]["builder"] == builder);
         let numbers: Vec<i64> = started.map(|event| event["build"]["number"].as_i64().unwrap()).collect();
-        assert!(numbers.len() > KILLS / 2, "{builder} was built only {} times", numbers.len());
+        assert!(numbers.len() > KILLS / 10, "{builder} was built only {} times", numbers.len());
         assert_eq!(numbers, (0..numbers.len() as i64).collect::<Vec<_>>(), "{builder}");
     }
 }

@@ -114,7 +114,7 @@ async fn a_silent_command_is_killed_after_its_timeout() {
 async fn a_talking_command_is_killed_after_its_max_time() {
     let began = Instant::now();
     let (server, build) = run("steps.ShellCommand(command='while :; do echo x; sleep 0.05; done', maxTime=1)").await;
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(60));
     assert_eq!(build.results, Some(Results::Failure));
     assert!(server.header(&build, "shell").await.contains("longer than 1 s in all; killing it with SIGKILL\n"));
 }

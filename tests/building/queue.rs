@@ -44,7 +44,7 @@ async fn waiting(server: &Server, id: i64) -> Option<String> {
 }
 
 async fn waits_because(server: &Server, id: i64, why: &str) {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let found = waiting(server, id).await;
         if found.as_deref() == Some(why) {

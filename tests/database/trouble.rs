@@ -20,7 +20,7 @@ fn has(db: &Db, key: i64) -> bool {
 
 /// Waits until it is so; the limit is far beyond what it takes.
 fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(30);
+    let limit = Instant::now() + Duration::from_secs(60);
     while !so() {
         assert!(Instant::now() < limit, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));
