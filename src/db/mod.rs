@@ -13,6 +13,7 @@ mod apply;
 pub mod builders;
 pub mod builds;
 pub mod changes;
+mod checkpointer;
 mod columns;
 mod counters;
 pub mod cursors;

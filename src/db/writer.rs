@@ -11,6 +11,7 @@
 //! The queue has no limit of its own. Whoever writes waits for the answer before it writes more, so at most one job
 //! per waiting caller is queued, and callers are bounded by their own mailboxes and connections.
 
+use super::checkpointer::Checkpointer;
 use super::engine::{Conn, Purpose, TransactionId};
 use super::error::Trouble;
 use super::lock::FileLock;
@@ -110,8 +111,15 @@ impl Writer {
     /// Starts the thread, which owns the connection and the lock from here on.
     pub fn start(conn: Conn, lock: FileLock, location: Location) -> Result<Writer, DbError> {
         let shared = Arc::new(Shared::default());
-        let bench =
-            Bench { shared: shared.clone(), conn: Some(conn), location, unsure: None, failures: 0, lock: Some(lock) };
+        let bench = Bench {
+            shared: shared.clone(),
+            conn: Some(conn),
+            checkpointer: Checkpointer::start(&location)?,
+            location,
+            unsure: None,
+            failures: 0,
+            lock: Some(lock),
+        };
         thread::Builder::new().name("db-writer".to_owned()).spawn(move || bench.run()).map_err(DbError::Thread)?;
         Ok(Writer { shared })
     }
@@ -185,6 +193,7 @@ struct Bench {
     shared: Arc<Shared>,
     /// `None` after it was lost, until the next try.
     conn: Option<Conn>,
+    checkpointer: Option<Checkpointer>,
     location: Location,
     /// The transaction whose commit was not answered, until it is known what became of it.
     unsure: Option<TransactionId>,
@@ -221,7 +230,8 @@ impl Bench {
         if let Some(conn) = &mut self.conn {
             super::lock::release_advisory(conn);
         }
-        // The connection first: closing it empties SQLite's write-ahead log into the file.
+        self.checkpointer = None;
+        // The connection before the lock: closing it empties SQLite's write-ahead log into the file.
         self.conn = None;
         self.lock = None;
         let mut queue = locked(&self.shared.queue);
@@ -259,6 +269,9 @@ impl Bench {
             let attempt = self.attempt(group, more);
             let Attempt::Later(cause) = attempt else {
                 self.well();
+                if let Some(checkpointer) = &mut self.checkpointer {
+                    checkpointer.committed(group.len());
+                }
                 return attempt;
             };
             // A group that waits is not added to, or it could outgrow the room there is.
