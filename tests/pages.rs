@@ -2,6 +2,7 @@
 
 use crate::support::facts::at;
 use crate::support::site::{Site, history};
+use crate::support::wait::until;
 use actix_web::http::StatusCode;
 use futures::StreamExt;
 use signalbox::db::outbox::{self, Delivery, State};
@@ -229,15 +230,8 @@ async fn a_template_of_the_operators_takes_the_place_of_ours() {
     let site = Site::usual().await;
     std::fs::create_dir(site.server.path("templates")).unwrap();
     std::fs::write(site.server.path("templates/about.hbs"), "<p>run by {{page.project}}</p>").unwrap();
-    let mut page = site.get("/about").await;
-    for _ in 0..200 {
-        if page.texts("main p") == ["run by Widget <Foundry>"] {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        page = site.get("/about").await;
-    }
-    assert_eq!(page.texts("main p"), ["run by Widget <Foundry>"]);
+    let theirs = || async { (site.get("/about").await.texts("main p") == ["run by Widget <Foundry>"]).then_some(()) };
+    until("the template is picked up", Duration::from_secs(60), theirs).await;
     site.stop().await;
 }
 

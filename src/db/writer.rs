@@ -269,7 +269,7 @@ impl Bench {
             let attempt = self.attempt(group, more);
             let Attempt::Later(cause) = attempt else {
                 self.well();
-                if let Some(checkpointer) = &mut self.checkpointer {
+                if let (Attempt::Committed, Some(checkpointer)) = (&attempt, &mut self.checkpointer) {
                     checkpointer.committed(group.len());
                 }
                 return attempt;

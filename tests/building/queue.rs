@@ -1,12 +1,13 @@
 //! The queue: merging, priorities, workers, and the functions that decide.
 
 use crate::support::master::{Server, with_builders};
-use crate::support::wait::eventually;
+use crate::support::wait::{eventually, until};
 use signalbox::db::workers;
 use signalbox::master::{
     CancelRequest, CleanShutdown, GetOutlook, SetWorkerPaused, ShutDownWorker, StopChange, WhenShutDown,
 };
 use signalbox::model::*;
+use std::time::Duration;
 
 /// Commands that wait until a file is there.
 fn gated(name: &str) -> String {
@@ -32,6 +33,8 @@ f = util.BuildFactory([{}])
 }
 
 const ONE: &str = "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f)]";
+const ONE_BY_ONE: &str =
+    "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f, mergeRequests=False)]";
 
 fn change(number: i64) -> Vec<SourceStamp> {
     let revision = Some(format!("r{number}"));
@@ -44,15 +47,8 @@ async fn waiting(server: &Server, id: i64) -> Option<String> {
 }
 
 async fn waits_because(server: &Server, id: i64, why: &str) {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    loop {
-        let found = waiting(server, id).await;
-        if found.as_deref() == Some(why) {
-            return;
-        }
-        assert!(std::time::Instant::now() < until, "waits because {found:?}, not {why}");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let asked = || async { waiting(server, id).await.filter(|found| found == why) };
+    until(&format!("request {id} waits because {why}"), Duration::from_secs(60), asked).await;
 }
 
 #[actix::test]
@@ -99,10 +95,7 @@ async fn merging_can_be_forbidden_or_decided() {
 
 #[actix::test]
 async fn a_higher_priority_goes_first() {
-    let server = gated_server(
-        "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f, mergeRequests=False)]",
-    )
-    .await;
+    let server = gated_server(ONE_BY_ONE).await;
     server.request("b").await;
     server.output("b", "shell", "ready").await;
     let usual = server.request("b").await;
@@ -204,10 +197,7 @@ async fn a_worker_runs_several_builders_but_one_build_of_each() {
 
 #[actix::test]
 async fn a_cancelled_request_is_not_built() {
-    let server = gated_server(
-        "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f, mergeRequests=False)]",
-    )
-    .await;
+    let server = gated_server(ONE_BY_ONE).await;
     let first = server.request("b").await;
     server.output("b", "shell", "ready").await;
     let second = server.request("b").await;
@@ -249,10 +239,7 @@ async fn a_paused_worker_takes_nothing_until_it_is_not() {
 
 #[actix::test]
 async fn a_worker_told_to_go_ends_its_build_first() {
-    let server = gated_server(
-        "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f, mergeRequests=False)]",
-    )
-    .await;
+    let server = gated_server(ONE_BY_ONE).await;
     let first = server.request("b").await;
     server.output("b", "shell", "ready").await;
     server.master.send(ShutDownWorker { worker: "w".into() }).await.unwrap().unwrap();
@@ -267,10 +254,7 @@ async fn a_worker_told_to_go_ends_its_build_first() {
 
 #[actix::test]
 async fn a_clean_shutdown_lets_builds_end_and_starts_none() {
-    let server = gated_server(
-        "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f, mergeRequests=False)]",
-    )
-    .await;
+    let server = gated_server(ONE_BY_ONE).await;
     let first = server.request("b").await;
     server.output("b", "shell", "ready").await;
     server.master.send(CleanShutdown { cancel: false }).await.unwrap();
@@ -288,10 +272,7 @@ async fn a_clean_shutdown_lets_builds_end_and_starts_none() {
 
 #[actix::test]
 async fn a_builder_that_panics_is_back_with_its_queue() {
-    let server = gated_server(
-        "c['builders'] = [util.BuilderConfig(name='b', workernames=['w'], factory=f, mergeRequests=False)]",
-    )
-    .await;
+    let server = gated_server(ONE_BY_ONE).await;
     let first = server.request("b").await;
     server.output("b", "shell", "ready").await;
     let second = server.request("b").await;

@@ -2,9 +2,10 @@
 
 use crate::support::database::{Engine, Place, close, on_both_engines};
 use crate::support::facts::*;
+use crate::support::wait::eventually;
 use serde_json::json;
 use signalbox::db::state::{self, Put};
-use signalbox::db::{Conn, Db, DbError, events};
+use signalbox::db::{Conn, Db, DbError, Location, events};
 use signalbox::model::Event;
 use std::sync::mpsc;
 use tokio::runtime::{Builder, Runtime};
@@ -54,6 +55,21 @@ impl Gate {
         // A sender that is gone opens the gate for good, should its job be run again.
         drop(self.open);
     }
+}
+
+/// Long before the writer would have to, and while it is open.
+#[actix::test]
+async fn what_is_committed_is_moved_out_of_the_log_of_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.sqlite");
+    let db = Db::open(&Location::Sqlite(file.clone())).unwrap();
+    let length = || std::fs::metadata(&file).unwrap().len();
+    let before = length();
+    for key in 0..4_000 {
+        drop(db.write(move |conn| put(conn, &key.to_string(), key)));
+    }
+    eventually(|| length() > before).await;
+    db.close().await;
 }
 
 fn jobs_run_in_call_order(place: &Place) {
