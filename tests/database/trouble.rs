@@ -28,9 +28,9 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 const SMALL_DISK: &str = "SIGNALBOX_TEST_SMALL_DISK";
-const MOUNTED: &str = "mount -t tmpfs -o size=6m none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture";
+const MOUNTED: &str = "mount -t tmpfs -o size=12m none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture";
 
-/// Runs itself again in a name space of its own, where a disk of six megabytes is mounted.
+/// Runs itself again in a name space of its own, where a disk of twelve megabytes is mounted.
 #[test]
 fn a_full_disk_is_waited_out() {
     if let Some(disk) = std::env::var_os(SMALL_DISK) {
@@ -51,7 +51,7 @@ fn a_full_disk_is_waited_out() {
 
 fn on_a_small_disk(disk: &Path) {
     let ballast = disk.join("ballast");
-    fs::write(&ballast, vec![0; 3 << 20]).unwrap();
+    fs::write(&ballast, vec![0; 9 << 20]).unwrap();
     let location = Location::Sqlite(disk.join("state.sqlite"));
     let db = Db::open(&location).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -59,8 +59,11 @@ fn on_a_small_disk(disk: &Path) {
     let mut waiting = Vec::new();
     let mut next = 0;
     wait_until("the disk is full", || {
-        waiting.push((next, runtime.spawn(put(&db, next, &value))));
-        next += 1;
+        // One after the other, so that what waits fits in when there is room again.
+        if waiting.last().is_none_or(|(_, job): &(i64, tokio::task::JoinHandle<_>)| job.is_finished()) {
+            waiting.push((next, runtime.spawn(put(&db, next, &value))));
+            next += 1;
+        }
         db.trouble().is_some()
     });
     let trouble = db.trouble().unwrap();
