@@ -1,6 +1,6 @@
 //! The event log, and with it everything the read model knows.
 
-use super::columns::{from_json, json};
+use super::columns::{SharedText, from_json, json};
 use super::engine::{Conn, insert_all};
 use super::schema::events;
 use super::{DbError, apply};
@@ -16,13 +16,14 @@ pub struct Prepared {
     rows: Vec<Written>,
 }
 
+/// Cheap to clone, as each try of a transaction takes a row of its own.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
 struct Written {
     seq: i64,
     at: i64,
     name: &'static str,
-    event: String,
+    event: SharedText,
 }
 
 /// Events above `after`, in order, at most `limit`.
@@ -56,7 +57,12 @@ pub fn first(conn: &mut Conn) -> Result<Option<Seq>, DbError> {
 /// Makes the rows of these events.
 pub fn prepare(events: Vec<Stored>) -> Result<Arc<Prepared>, DbError> {
     let row = |stored: &Stored| {
-        Ok(Written { seq: stored.seq, at: stored.at.0, name: stored.event.name(), event: json(&stored.event)? })
+        Ok(Written {
+            seq: stored.seq,
+            at: stored.at.0,
+            name: stored.event.name(),
+            event: SharedText::from(json(&stored.event)?),
+        })
     };
     let rows = events.iter().map(row).collect::<Result<_, DbError>>()?;
     Ok(Arc::new(Prepared { events: events.into_iter().map(Arc::new).collect(), rows }))

@@ -64,7 +64,9 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), DbError>) {
-        let Task { value, then, .. } = *self;
+        let Task { job, value, then } = *self;
+        // What it holds is let go of here before anyone who shares it goes on, and so mostly freed elsewhere.
+        drop(job);
         then(outcome.and_then(|()| value.ok_or(DbError::Closed)));
     }
 }

@@ -1,5 +1,6 @@
 use super::HubError;
-use crate::db::{Db, DbError, events, state};
+use crate::db::events::{self, Prepared};
+use crate::db::{Db, DbError, state};
 use crate::model::*;
 use futures::channel::mpsc;
 use futures::stream::StreamExt;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Facts that are stored, to be told; in the order of their numbers.
-pub(super) type Settled = Vec<Arc<Stored>>;
+pub(super) type Settled = Vec<Arc<Prepared>>;
 
 /// Whom to answer that facts are stored.
 pub(super) type Reply = oneshot::Sender<Result<Vec<Seq>, HubError>>;
@@ -17,7 +18,7 @@ const AT_ONCE: usize = 256;
 
 /// What came of a write.
 pub(super) struct Written {
-    facts: Settled,
+    facts: Arc<Prepared>,
     outcome: Result<(), DbError>,
     reply: Reply,
 }
@@ -38,7 +39,7 @@ pub(super) fn write(
             return;
         }
     };
-    let facts = prepared.events().to_vec();
+    let facts = Arc::clone(&prepared);
     let job = move |conn: &mut crate::db::Conn| {
         events::append(conn, &prepared)?;
         state.iter().try_for_each(|put| state::put(conn, put))
@@ -56,15 +57,15 @@ pub(super) async fn settle(written: mpsc::UnboundedReceiver<Written>, settled: m
     let mut written = written.ready_chunks(AT_ONCE);
     while let Some(some) = written.next().await {
         // Nobody listens after a panic of the hub: the next hub tells subscribers of the gap.
-        let _ = settled.unbounded_send(some.into_iter().flat_map(answer).collect());
+        let _ = settled.unbounded_send(some.into_iter().filter_map(answer).collect());
     }
 }
 
 /// Answers the recorder; what is stored.
-fn answer(Written { facts, outcome, reply }: Written) -> Settled {
+fn answer(Written { facts, outcome, reply }: Written) -> Option<Arc<Prepared>> {
     let (answer, stored) = match outcome {
-        Ok(()) => (Ok(facts.iter().map(|fact| fact.seq).collect()), facts),
-        Err(cause) => (Err(cause.into()), Settled::new()),
+        Ok(()) => (Ok(facts.events().iter().map(|fact| fact.seq).collect()), Some(facts)),
+        Err(cause) => (Err(cause.into()), None),
     };
     // Who does not wait for the answer does not need it.
     let _ = reply.send(answer);

@@ -121,7 +121,7 @@ impl Handler<Record> for StatusHub {
 
 impl StreamHandler<Settled> for StatusHub {
     fn handle(&mut self, facts: Settled, ctx: &mut Self::Context) {
-        for fact in &facts {
+        for fact in facts.iter().flat_map(|facts| facts.events()) {
             self.told = fact.seq;
             self.subscriptions().tell(fact);
         }

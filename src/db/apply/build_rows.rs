@@ -1,7 +1,7 @@
 //! Builds, steps and logs from start to finish.
 
 use super::{builder_rows, request_rows};
-use crate::db::columns::{self, clean, from_json, json, micros};
+use crate::db::columns::{self, clean, from_json, json, json_list, json_map, micros};
 use crate::db::engine::{Conn, each, insert_all, kept};
 use crate::db::known::KnownBuild;
 use crate::db::schema::{build_branches, builds, logs as log_table, steps};
@@ -92,15 +92,15 @@ struct BuildEnd<'a> {
 #[diesel(table_name = steps, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub(in crate::db) struct StepColumns {
     name: String,
-    text: String,
-    text2: String,
+    text: Cow<'static, str>,
+    text2: Cow<'static, str>,
     results: Option<i16>,
     started: Option<i64>,
     finished: Option<i64>,
     hidden: bool,
     waiting_for_locks: bool,
-    statistics: String,
-    urls: String,
+    statistics: Cow<'static, str>,
+    urls: Cow<'static, str>,
     expected_seconds: Option<f64>,
 }
 
@@ -114,15 +114,15 @@ impl StepColumns {
     fn of(step: &Step) -> Result<StepColumns, DbError> {
         Ok(StepColumns {
             name: clean(&step.name).into_owned(),
-            text: json(&step.text)?,
-            text2: json(&step.text2)?,
+            text: json_list(&step.text)?,
+            text2: json_list(&step.text2)?,
             results: step.results.map(Results::code),
             started: micros(step.started),
             finished: micros(step.finished),
             hidden: step.hidden,
             waiting_for_locks: step.waiting_for_locks,
-            statistics: json(&step.statistics)?,
-            urls: json(&step.urls)?,
+            statistics: json_map(&step.statistics)?,
+            urls: json_map(&step.urls)?,
             expected_seconds: step.expected_seconds,
         })
     }
@@ -130,13 +130,13 @@ impl StepColumns {
 
 /// A build that has been started.
 fn known<'a>(conn: &'a mut Conn, build: &BuildRef) -> Result<&'a mut KnownBuild, DbError> {
-    let key = (builder_rows::id(conn, &build.builder)?, build.number);
-    if !conn.known.builds.contains_key(&key) {
-        let found = rows::known(conn, key.0, key.1)?;
+    if !conn.known.builds.contains_key(build) {
+        let builder = builder_rows::id(conn, &build.builder)?;
+        let found = rows::known(conn, builder, build.number)?;
         let found = found.ok_or_else(|| DbError::NotFound { what: format!("build {build}") })?;
-        conn.known.builds.insert(key, found);
+        conn.known.builds.insert(build.clone(), found);
     }
-    Ok(conn.known.builds.get_mut(&key).expect("it was looked for just now"))
+    Ok(conn.known.builds.get_mut(build).expect("it was looked for just now"))
 }
 
 /// Its row.
@@ -147,7 +147,7 @@ fn id(conn: &mut Conn, build: &BuildRef) -> Result<i64, DbError> {
 pub(super) fn started(conn: &mut Conn, build: &Build) -> Result<(), DbError> {
     let builder = builder_rows::id(conn, &build.builder)?;
     let known = insert(conn, build, builder)?;
-    conn.known.builds.insert((builder, build.number), known);
+    conn.known.builds.insert(build.reference(), known);
     Ok(())
 }
 
@@ -167,7 +167,7 @@ fn insert(conn: &mut Conn, build: &Build, builder: i64) -> Result<KnownBuild, Db
     let planned = build.steps.iter().map(|step| WrittenStep::of(step, id)).collect::<Result<Vec<_>, _>>()?;
     insert_all!(conn, steps::table, planned);
     request_rows::claim(conn, &build.requests, id, build.number)?;
-    Ok(KnownBuild::new(id, build))
+    Ok(KnownBuild::new(id, builder, build))
 }
 
 /// The branches of a build as the index has them, each once.
@@ -266,14 +266,15 @@ pub(super) fn step_finished(
 }
 
 pub(super) fn finished(conn: &mut Conn, build: &Build, at: Time) -> Result<(), DbError> {
-    let builder = builder_rows::id(conn, &build.builder)?;
-    let met = match conn.known.builds.remove(&(builder, build.number)) {
-        Some(met) => Some(met),
-        None => rows::known(conn, builder, build.number)?,
-    };
-    let KnownBuild { id, worker, ended, open_logs } = match met {
+    let KnownBuild { id, builder, worker, ended, open_logs } = match conn.known.builds.remove(&build.reference()) {
         Some(met) => met,
-        None => insert(conn, build, builder)?,
+        None => {
+            let builder = builder_rows::id(conn, &build.builder)?;
+            match rows::known(conn, builder, build.number)? {
+                Some(met) => met,
+                None => insert(conn, build, builder)?,
+            }
+        }
     };
     let finished = build.finished.unwrap_or(at);
     let results = build.results.unwrap_or(Results::Exception);

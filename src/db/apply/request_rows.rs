@@ -4,9 +4,11 @@ use super::builder_rows;
 use crate::db::DbError;
 use crate::db::columns::{clean, clean_option, json, micros};
 use crate::db::engine::{Conn, each, kept};
+use crate::db::known::OpenBuildset;
 use crate::db::schema::{buildsets, request_builds, requests};
 use crate::model::{BuildRequest, Buildset, Results, Time};
 use diesel::prelude::*;
+use std::collections::hash_map::Entry;
 
 pub(super) fn buildset(conn: &mut Conn, buildset: &Buildset) -> Result<(), DbError> {
     let row = (
@@ -22,6 +24,7 @@ pub(super) fn buildset(conn: &mut Conn, buildset: &Buildset) -> Result<(), DbErr
         buildsets::results.eq(buildset.results.map(Results::code)),
     );
     each!(conn, |c| diesel::insert_into(buildsets::table).values(row).execute(c))?;
+    conn.known.buildsets.insert(buildset.id, OpenBuildset::default());
     Ok(())
 }
 
@@ -41,6 +44,12 @@ pub(super) fn submitted(conn: &mut Conn, request: &BuildRequest) -> Result<(), D
         requests::results.eq(request.results.map(Results::code)),
     );
     each!(conn, |c| diesel::insert_into(requests::table).values(row).execute(c))?;
+    if let Some(buildset) = conn.known.buildsets.get_mut(&request.buildset) {
+        match request.results {
+            Some(results) => buildset.met(results),
+            None => drop(buildset.open.insert(request.id)),
+        }
+    }
     Ok(())
 }
 
@@ -79,7 +88,6 @@ pub(super) fn reopen(conn: &mut Conn, ids: &[i64]) -> Result<(), DbError> {
 
 /// Completes requests, and each buildset none of whose requests is open any more with the worst of their results.
 pub(super) fn complete(conn: &mut Conn, ids: &[i64], results: Results, at: Time) -> Result<(), DbError> {
-    let mut touched = Vec::new();
     for id in ids {
         let buildset: Option<i64> = each!(conn, |c| kept!(
             diesel::update(requests::table.find(id).filter(requests::complete_at.is_null()))
@@ -92,24 +100,33 @@ pub(super) fn complete(conn: &mut Conn, ids: &[i64], results: Results, at: Time)
         )
         .get_result(c))
         .optional()?;
-        touched.extend(buildset.filter(|buildset| !touched.contains(buildset)));
-    }
-    for buildset in touched {
-        complete_buildset(conn, buildset, at)?;
+        if let Some(buildset) = buildset
+            && let Some(worst) = outcome(conn, buildset, *id, results)?
+        {
+            complete_buildset(conn, buildset, worst, at)?;
+        }
     }
     Ok(())
 }
 
-fn complete_buildset(conn: &mut Conn, id: i64, at: Time) -> Result<(), DbError> {
+/// The worst result of a buildset after `request` has ended with `results`; `None` while another one is open.
+fn outcome(conn: &mut Conn, buildset: i64, request: i64, results: Results) -> Result<Option<Results>, DbError> {
+    if let Entry::Occupied(mut known) = conn.known.buildsets.entry(buildset) {
+        known.get_mut().open.remove(&request);
+        known.get_mut().met(results);
+        return Ok(if known.get().open.is_empty() { known.remove().worst } else { None });
+    }
     let of_all: Vec<(Option<i64>, Option<i16>)> = requests::table
-        .filter(requests::buildset_id.eq(id))
+        .filter(requests::buildset_id.eq(buildset))
         .select((requests::complete_at, requests::results))
         .load(&mut conn.engine)?;
     if of_all.iter().any(|(complete_at, _)| complete_at.is_none()) {
-        return Ok(());
+        return Ok(None);
     }
-    let results = of_all.iter().filter_map(|(_, code)| Results::from_code((*code)?));
-    let worst = results.reduce(Results::worst).unwrap_or(Results::Success);
+    Ok(of_all.iter().filter_map(|(_, code)| Results::from_code((*code)?)).reduce(Results::worst))
+}
+
+fn complete_buildset(conn: &mut Conn, id: i64, worst: Results, at: Time) -> Result<(), DbError> {
     each!(conn, |c| kept!(
         diesel::update(buildsets::table.find(id).filter(buildsets::complete_at.is_null()))
             .set((buildsets::complete_at.eq(at.0), buildsets::results.eq(worst.code())))

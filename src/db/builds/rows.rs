@@ -165,5 +165,6 @@ pub(in crate::db) fn known(conn: &mut Conn, builder: i64, number: i64) -> Result
         .filter(logs_table::finished.eq(false))
         .select(logs_table::id)
         .load(&mut conn.engine)?;
-    Ok(Some(KnownBuild { id, worker, ended: ended.into_iter().collect(), open_logs: open_logs.into_iter().collect() }))
+    let (ended, open_logs) = (ended.into_iter().collect(), open_logs.into_iter().collect());
+    Ok(Some(KnownBuild { id, builder, worker, ended, open_logs }))
 }
