@@ -1,10 +1,11 @@
 //! Durable events against the same rows into bare SQLite, in one run.
 //!
 //! `cargo bench --bench events`. Both sides write to the same folder with the same settings (WAL, `synchronous=FULL`,
-//! references checked, cache, checkpoints). "The same rows" are all rows the events led to, read model included, copied
-//! from the finished database in about the order in which they came about, in transactions of as many rows as the hub's
-//! have events at most: what the hub and its read model add is what the ratio shows. The bare side runs once more with
-//! references unchecked, which is what SQLite does unless asked.
+//! references checked, cache, checkpoints). Events are recorded in the calls in which the master records them. "The same
+//! rows" are all rows the events led to, read model included, copied from the finished database in about the order in
+//! which they came about, in transactions of as many rows as the hub's have at most: what the hub and its read model add
+//! is what the ratio shows. The bare side runs once more with references unchecked, which is what SQLite does unless
+//! asked.
 
 use actix::Actor;
 use libsqlite3_sys as ffi;
@@ -21,8 +22,8 @@ const STEPS: i32 = 4;
 /// Builds whose events are under way at the same time.
 const AT_ONCE: usize = 2_000;
 const RUNS: usize = 5;
-/// Rows per transaction on the bare side.
-const BATCH: usize = 1_000;
+/// Rows per transaction on the bare side: what the calls of a full group of the writer lead to.
+const BATCH: usize = 3_000;
 
 /// What the program sets on the connection it writes with, references aside.
 const SETTINGS: [&str; 7] = [
@@ -62,16 +63,16 @@ fn record_through_the_hub(file: &Path) -> (i64, Duration) {
     actix::System::new().block_on(async move {
         let hub = Hub::new(StatusHub::new(db.clone(), Clock::system()).start());
         hub.record(Event::BuilderAdded { builder: builder() }).await.expect("it is stored");
-        let lives: Vec<Vec<Event>> = (0..BUILDS).map(|number| life_of_a_build(&db, number)).collect();
-        let events = lives.iter().map(|life| life.len() as i64).sum();
+        let lives: Vec<Vec<Vec<Event>>> = (0..BUILDS).map(|number| life_of_a_build(&db, number)).collect();
+        let events = lives.iter().flatten().map(|together| together.len() as i64).sum();
         let started = Instant::now();
         // Builds begin in the order of their numbers, as the ids given to them do.
         let lanes = (0..AT_ONCE).map(|lane| {
             let hub = hub.clone();
-            let lane: Vec<Event> = lives.iter().skip(lane).step_by(AT_ONCE).flatten().cloned().collect();
+            let lane: Vec<Vec<Event>> = lives.iter().skip(lane).step_by(AT_ONCE).flatten().cloned().collect();
             async move {
-                for event in lane {
-                    hub.record(event).await.expect("it is stored");
+                for together in lane {
+                    hub.record_all(together, Vec::new()).await.expect("they are stored");
                 }
             }
         });
@@ -94,8 +95,8 @@ fn builder() -> Builder {
     }
 }
 
-/// What one build of four steps with a log each records from request to end.
-fn life_of_a_build(db: &Db, number: i64) -> Vec<Event> {
+/// What one build of four steps with a log each records from request to end, call by call as the master does.
+fn life_of_a_build(db: &Db, number: i64) -> Vec<Vec<Event>> {
     let at = |seconds: i64| Time::from_seconds(1_790_000_000 + number * 60 + seconds);
     let stamp = SourceStamp {
         repository: "https://git.example.org/widget.git".into(),
@@ -149,31 +150,31 @@ fn life_of_a_build(db: &Db, number: i64) -> Vec<Event> {
     };
     let reference = build.reference();
     let mut life = vec![
-        Event::BuildsetSubmitted { buildset },
-        Event::RequestSubmitted { request },
-        Event::BuildStarted { build: build.clone() },
+        vec![Event::BuildsetSubmitted { buildset }, Event::RequestSubmitted { request }],
+        vec![Event::BuildStarted { build: build.clone() }],
     ];
     for index in 0..STEPS {
         let second = i64::from(index) * 10 + 2;
         let step = &mut build.steps[index as usize];
         step.started = Some(at(second));
         step.text = vec!["running".into()];
-        life.push(Event::StepStarted { build: reference.clone(), step: step.clone() });
+        let begun = Event::StepStarted { build: reference.clone(), step: step.clone() };
         let mut log =
             Log { id: db.ids().log(), name: "stdio".into(), kind: LogKind::Text, finished: false, lines: 0, bytes: 0 };
-        life.push(Event::LogStarted { build: reference.clone(), step: index, log: log.clone() });
+        life.push(vec![begun, Event::LogStarted { build: reference.clone(), step: index, log: log.clone() }]);
         log.finished = true;
-        life.push(Event::LogFinished { build: reference.clone(), step: index, log: log.clone() });
+        let logged = Event::LogFinished { build: reference.clone(), step: index, log: log.clone() };
         step.logs = vec![log];
         step.finished = Some(at(second + 9));
         step.results = Some(Results::Success);
         step.text = vec!["done".into()];
-        life.push(Event::StepFinished { build: reference.clone(), step: step.clone(), properties: Properties::new() });
+        let ended = Event::StepFinished { build: reference.clone(), step: step.clone(), properties: Properties::new() };
+        life.push(vec![logged, ended]);
     }
     build.finished = Some(at(50));
     build.results = Some(Results::Success);
     build.text = vec!["build".into(), "successful".into()];
-    life.push(Event::BuildFinished { build });
+    life.push(vec![Event::BuildFinished { build }]);
     life
 }
 
