@@ -11,6 +11,7 @@ mod git_poller;
 mod house;
 mod hub;
 mod json;
+mod live;
 mod outbox;
 mod pages;
 mod reconfig;

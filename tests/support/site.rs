@@ -4,6 +4,10 @@ use super::facts::*;
 use super::master::Server;
 use actix_web::http::StatusCode;
 use awc::ClientResponse;
+use awc::error::WsProtocolError as ProtocolError;
+use awc::ws::{Frame, Message};
+use futures::stream::LocalBoxStream;
+use futures::{Sink, SinkExt, StreamExt};
 use scraper::{Html, Selector};
 use signalbox::clock::Clock;
 use signalbox::config::{Catalog, Problems, load};
@@ -12,6 +16,7 @@ use signalbox::model::*;
 use signalbox::status::web::{self, Orders, WebServer};
 use signalbox::supervise::Strategy;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -49,6 +54,37 @@ pub struct Site {
 
 /// The body of an answer that is not read to its end at once.
 type Pieces = actix_web::dev::Decompress<actix_web::dev::Payload>;
+
+/// The web socket of an open page.
+pub struct Live {
+    sink: Pin<Box<dyn Sink<Message, Error = ProtocolError>>>,
+    stream: LocalBoxStream<'static, Result<Frame, ProtocolError>>,
+}
+
+impl Live {
+    /// What the server says next, beats aside; `None` once it has closed the connection.
+    pub async fn next(&mut self) -> Option<serde_json::Value> {
+        loop {
+            let frame = tokio::time::timeout(Duration::from_secs(60), self.stream.next());
+            match frame.await.expect("the server says something") {
+                Some(Ok(Frame::Text(text))) => {
+                    let said: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                    if said.get("beat").is_none() {
+                        return Some(said);
+                    }
+                }
+                Some(Ok(Frame::Ping(said))) => self.say(Message::Pong(said)).await,
+                Some(Ok(Frame::Pong(_))) => {}
+                Some(Ok(Frame::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(other)) => panic!("an odd frame: {other:?}"),
+            }
+        }
+    }
+
+    pub async fn say(&mut self, message: Message) {
+        self.sink.send(message).await.unwrap();
+    }
+}
 
 /// An answer, read to its end.
 pub struct Answer {
@@ -130,6 +166,25 @@ impl Site {
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
         let mut answer = request.send_form(&form).await.unwrap();
         read(&mut answer).await
+    }
+
+    /// A web socket for the news of a page that shows everything up to event `seq`.
+    pub async fn live(&self, page: &str, seq: &str) -> Live {
+        self.live_with(page, seq, &[]).await.unwrap_or_else(|error| panic!("{page}: {error}"))
+    }
+
+    pub async fn live_with(
+        &self,
+        page: &str,
+        seq: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Live, awc::error::WsClientError> {
+        let page: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
+        let request = self.client.ws(format!("{}/live?page={page}&seq={seq}", self.url));
+        let request = request.max_frame_size(16 << 20);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (sink, stream) = request.connect().await?.1.split();
+        Ok(Live { sink: Box::pin(sink), stream: stream.boxed_local() })
     }
 
     /// The answer as it comes, for those that do not end soon.

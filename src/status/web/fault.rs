@@ -37,6 +37,8 @@ pub enum Fault {
     Media,
     #[error("the master is not answering just now")]
     NoMaster,
+    #[error("too many pages are open just now")]
+    Busy,
     #[error("the database cannot be read just now")]
     Db(#[from] DbError),
     #[error("the page could not be made")]
@@ -91,7 +93,7 @@ impl ResponseError for Fault {
             Fault::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::Media => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Fault::NoMaster | Fault::Db(_) | Fault::Hub(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::NoMaster | Fault::Busy | Fault::Db(_) | Fault::Hub(_) => StatusCode::SERVICE_UNAVAILABLE,
             Fault::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -102,7 +104,7 @@ impl ResponseError for Fault {
         match self {
             Fault::LogIn => answer.insert_header((WWW_AUTHENTICATE, REALM)),
             Fault::Method(allowed) => answer.insert_header((ALLOW, *allowed)),
-            Fault::NoMaster | Fault::Db(_) | Fault::Hub(_) => answer.insert_header(("Retry-After", "5")),
+            Fault::NoMaster | Fault::Busy | Fault::Db(_) | Fault::Hub(_) => answer.insert_header(("Retry-After", "5")),
             _ => &mut answer,
         };
         answer.content_type("text/plain; charset=utf-8").body(format!("{self}\n"))

@@ -1,9 +1,10 @@
 //! What stands around every page: title, top bar, messages, footer.
 
-use super::fields::Fields;
+use super::fields::{Fields, encode};
+use super::live::{LONGEST_ADDRESS, Page};
 use super::site::Site;
 use crate::master::authz::{Action, Who};
-use crate::model::Time;
+use crate::model::{Seq, Time};
 use crate::render::links::{Links, outside};
 use crate::render::{people, times};
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub struct Frame {
     pub alert: Option<String>,
     /// What needs an operator, in a few words each.
     pub troubles: Vec<String>,
+    /// Where news of the page come from, if it has any.
+    pub live: Option<Live>,
     /// Seconds until the page loads itself again.
     pub reload: Option<i64>,
     pub version: &'static str,
@@ -49,6 +52,15 @@ pub struct Frame {
     pub zone: String,
     /// `interface`, or `log` for pages that are mostly text.
     pub class: &'static str,
+}
+
+/// What the page's script asks for news with.
+#[derive(Serialize)]
+pub struct Live {
+    /// The page's address from the site's root, without what only concerns this one load.
+    address: String,
+    /// The newest event when its facts were read.
+    seq: Seq,
 }
 
 #[derive(Serialize)]
@@ -81,6 +93,7 @@ impl Frame {
             login: login(site, links, who),
             alert: fields.get("alert_msg").filter(|text| !text.is_empty()).map(cut),
             troubles: if sees { troubles(site) } else { Vec::new() },
+            live: None,
             reload: None,
             version: env!("CARGO_PKG_VERSION"),
             now,
@@ -93,6 +106,16 @@ impl Frame {
     pub fn reloading(mut self, fields: &Fields) -> Frame {
         let seconds: Option<i64> = fields.get("reload").and_then(|seconds| seconds.trim().parse().ok());
         self.reload = seconds.filter(|&seconds| seconds > 0).map(|seconds| seconds.max(FASTEST_RELOAD));
+        self
+    }
+
+    /// Names what the page's script needs to keep it live, where it can be.
+    pub(super) fn live(mut self, path: &str, fields: &Fields, seq: Seq) -> Frame {
+        let lasting = fields.iter().filter(|(name, _)| !matches!(*name, "alert_msg" | "reload"));
+        let address = format!("{path}{}", encode(lasting));
+        if address.len() <= LONGEST_ADDRESS && Page::at(&address).is_some() {
+            self.live = Some(Live { address, seq });
+        }
         self
     }
 

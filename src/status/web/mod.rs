@@ -24,6 +24,7 @@ mod frame;
 mod identity;
 mod json;
 mod listen;
+mod live;
 mod orders;
 mod pages;
 mod routes;

@@ -1,7 +1,7 @@
 //! Every address this server answers at, with the action it takes to use it.
 
 use super::fault::Fault;
-use super::{json, orders, pages};
+use super::{json, live, orders, pages};
 use crate::master::authz::Action;
 use actix_web::{HttpRequest, guard, web};
 
@@ -37,6 +37,7 @@ pub const ROUTES: &[Route] = &[
     get!("/login", pages::login::page),
     get!("/authfail", pages::login::authfail),
     get!("/authzfail", pages::login::authzfail),
+    get!("/live", View, live::connect),
     get!("/waterfall", View, pages::waterfall::page),
     get!("/builders", View, pages::builders::page),
     get!("/builders/{builder}", View, pages::builder::page),

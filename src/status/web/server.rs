@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::listen::{Listen, WebError};
+use super::live::STALLED;
 use super::site::{Orders, Site};
 use super::{around, routes};
 use crate::changes::SourceView;
@@ -139,6 +140,13 @@ impl WebStatus {
         })
         .workers(THREADS)
         .max_connections(CONNECTIONS)
+        .on_connect(|connection, _| {
+            if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
+                && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED))
+            {
+                tracing::debug!(%error, "a connection that stalls will not be cut off");
+            }
+        })
         .shutdown_timeout(STOP_LIMIT)
         .disable_signals()
         .listen(self.listener.try_clone()?)?;

@@ -4,6 +4,7 @@
 //! only for those who may view.
 
 use super::config::{Addresses, CommentLink, Config, Revlink};
+use super::live::Shows;
 use super::server::Setup;
 use crate::changes::SourceView;
 use crate::clock::Clock;
@@ -99,6 +100,8 @@ pub struct Site {
     pub(super) public_html: PathBuf,
     /// Becomes true when the server is about to end: what follows a log or waits for news ends then.
     pub(super) closing: watch::Receiver<bool>,
+    /// The pages that somebody has open.
+    pub(super) shows: Shows,
     /// Pages of revisions found before, by revision and repository.
     known_revisions: Mutex<HashMap<(String, String), Option<String>>>,
 }
@@ -119,6 +122,7 @@ impl Site {
             templates: Templates::new(folders),
             public_html: setup.basedir.join(&settings.public_html),
             closing,
+            shows: Shows::default(),
             known_revisions: Mutex::default(),
             settings,
         }

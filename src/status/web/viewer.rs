@@ -4,6 +4,7 @@ use super::fault::{Fault, see_other};
 use super::fields::Fields;
 use super::frame::Frame;
 use super::identity;
+use super::live::{Page, Show};
 use super::site::Site;
 use crate::changes::{SourceStatus, SourceView};
 use crate::config::Config;
@@ -26,6 +27,7 @@ use futures::{FutureExt, StreamExt};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -45,7 +47,13 @@ pub struct Visitor {
     pub links: Links,
     /// Arguments of the query, and of the form where one was posted.
     pub fields: Fields,
+    /// From the site's root, without the query.
+    path: String,
+    /// The newest event when the facts shown were read; [`UNREAD`] before.
+    seq: AtomicI64,
 }
+
+const UNREAD: Seq = Seq::MAX;
 
 /// Someone who may view.
 pub struct Viewer {
@@ -62,19 +70,21 @@ impl FromRequest for Visitor {
     type Future = LocalBoxFuture<'static, Result<Visitor, Fault>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
+        let request = request.clone();
+        // Left where it is otherwise: a web socket's is its own.
+        let posted = (request.method() == Method::POST).then(|| payload.take());
         async move {
             let site = request.app_data::<web::Data<Site>>().expect("every server is started with its site");
             let site = site.clone().into_inner();
             let mut fields = Fields::parse(request.query_string());
-            if request.method() == Method::POST {
+            if let Some(payload) = posted {
                 if identity::is_forged(&request, &site.config().buildbot_url) {
                     return Err(Fault::Forged);
                 }
-                fields = fields.overlaid(posted(&request, payload).await?);
+                fields = fields.overlaid(form(&request, payload).await?);
             }
             let who = identity::who(&site, &request, &fields).await;
-            Ok(Visitor { site, who, links: Links::from_path(request.uri().path()), fields })
+            Ok(Visitor::new(site, who, request.uri().path(), fields))
         }
         .boxed_local()
     }
@@ -90,7 +100,7 @@ impl FromRequest for Viewer {
     }
 }
 
-async fn posted(request: &HttpRequest, mut payload: Payload) -> Result<Fields, Fault> {
+async fn form(request: &HttpRequest, mut payload: Payload) -> Result<Fields, Fault> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim();
     if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -108,6 +118,25 @@ async fn posted(request: &HttpRequest, mut payload: Payload) -> Result<Fields, F
 }
 
 impl Visitor {
+    fn new(site: Arc<Site>, who: Who, path: &str, fields: Fields) -> Visitor {
+        let (links, path) = (Links::from_path(path), path.trim_start_matches('/').to_owned());
+        Visitor { site, who, links, fields, path, seq: AtomicI64::new(UNREAD) }
+    }
+
+    /// Someone who looks on at an address, given from the site's root.
+    pub(super) fn at(site: Arc<Site>, who: Who, address: &str) -> Visitor {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
+        Visitor::new(site, who, &format!("/{path}"), Fields::parse(query))
+    }
+
+    /// For requests that say or do more than a link may.
+    pub fn refuse_forged(&self, request: &HttpRequest) -> Result<(), Fault> {
+        match identity::is_forged(request, &self.site.config().buildbot_url) {
+            true => Err(Fault::Forged),
+            false => Ok(()),
+        }
+    }
+
     /// Lets them in, if they may view.
     pub async fn viewer(self) -> Result<Viewer, Fault> {
         if self.site.authz.allows(&self.who, Action::View, Subject::Nothing).await {
@@ -128,7 +157,11 @@ impl Visitor {
     }
 
     fn frame(&self, title: &str, current: &str) -> Frame {
-        Frame::new(&self.site, &self.links, &self.who, &self.fields, title, current)
+        let frame = Frame::new(&self.site, &self.links, &self.who, &self.fields, title, current);
+        match self.seq.load(Ordering::Relaxed) {
+            UNREAD => frame,
+            seq => frame.live(&self.path, &self.fields, seq),
+        }
     }
 }
 
@@ -174,7 +207,19 @@ impl Viewer {
     ) -> Result<T, Fault> {
         let site = self.visitor.site.clone();
         let reading = site.db.clone();
-        reading.read(move |conn| Ok(query(&mut Reader { conn, site: &site }))).await?
+        let read = move |conn: &mut Conn| {
+            let seq = crate::db::events::last(conn)?;
+            Ok((seq, query(&mut Reader { conn, site: &site })))
+        };
+        let (seq, facts) = reading.read(read).await?;
+        self.visitor.seq.fetch_min(seq, Ordering::Relaxed);
+        facts
+    }
+
+    /// What keeps a page live that they have open.
+    pub(super) fn show(&self, page: Page, address: &str) -> Option<Addr<Show>> {
+        let site = &self.visitor.site;
+        site.shows.at(site, self.who(), page, address)
     }
 
     /// What only the running master knows; empty if it does not answer soon.

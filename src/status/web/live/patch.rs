@@ -1,0 +1,55 @@
+//! What becomes of the lines of a page.
+
+use serde_json::{Value, json};
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
+use std::time::{Duration, Instant};
+
+/// Longer than this is not searched for a short patch; a longer one does as well.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// From the end of `old` to its start: where, how many lines go, and which come in their place.
+pub fn between(old: &str, new: &str) -> Value {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
+    let operations = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + PATIENCE));
+    let piece = |operation: DiffOp| match operation {
+        DiffOp::Equal { .. } => None,
+        DiffOp::Delete { old_index, old_len, .. } => Some(json!([old_index, old_len, []])),
+        DiffOp::Insert { old_index, new_index, new_len } => {
+            Some(json!([old_index, 0, new[new_index..new_index + new_len]]))
+        }
+        DiffOp::Replace { old_index, old_len, new_index, new_len } => {
+            Some(json!([old_index, old_len, new[new_index..new_index + new_len]]))
+        }
+    };
+    operations.into_iter().rev().filter_map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As the browser does it.
+    fn apply(old: &str, patch: &Value) -> String {
+        let mut lines: Vec<String> = old.split('\n').map(str::to_owned).collect();
+        for piece in patch.as_array().unwrap() {
+            let number = |index: usize| piece[index].as_u64().unwrap() as usize;
+            let new = piece[2].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned());
+            lines.splice(number(0)..number(0) + number(1), new);
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn only_what_changed_is_said() {
+        assert_eq!(between("a\nb\nc", "a\nb\nc"), json!([]));
+        assert_eq!(between("a\nb\nc", "a\nx\nc\nd"), json!([[3, 0, ["d"]], [1, 1, ["x"]]]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_makes_the_new_text_of_the_old(old in "[abc\n]{0,40}", new in "[abc\n]{0,40}") {
+            prop_assert_eq!(apply(&old, &between(&old, &new)), new);
+        }
+    }
+}

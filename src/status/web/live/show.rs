@@ -1,0 +1,270 @@
+//! One page and everybody who has it open.
+
+use super::super::fault::Fault;
+use super::super::site::Site;
+use super::{Key, Page, patch};
+use crate::hub::{News, SubscriptionId, Told};
+use crate::master::authz::Who;
+use crate::model::Seq;
+use actix::prelude::*;
+use actix_web::ResponseError;
+use bytestring::ByteString;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A page is rendered at most this often.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A page that takes long to render is rendered so much less often: a part in four of one thread at most.
+const SHARE: u32 = 4;
+
+/// How old a page's ages and forecasts get while nothing happens.
+const FRESHEN: Duration = Duration::from_secs(30);
+
+/// How soon a page that could not be rendered is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a socket is to send.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub struct Frame(pub ByteString);
+
+/// Someone has opened the page.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Join {
+    pub id: u64,
+    pub to: Recipient<Frame>,
+    /// The newest event when their copy was made.
+    pub seq: Seq,
+    /// Set when they were sent more than they took: what follows would not fit what they have.
+    pub lost: Arc<AtomicBool>,
+}
+
+/// Someone has closed it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave(pub u64);
+
+pub struct Show {
+    site: Arc<Site>,
+    who: Who,
+    page: Page,
+    key: Key,
+    watchers: HashMap<u64, Watcher>,
+    /// What was rendered last, and how many contents there have been.
+    content: Option<String>,
+    number: u64,
+    /// The newest event that may have changed the page.
+    news: Seq,
+    /// Something happened since the last rendering began.
+    stale: bool,
+    /// A rendering is under way, or arranged for.
+    busy: bool,
+    began: Instant,
+    cost: Duration,
+    subscription: Option<SubscriptionId>,
+}
+
+struct Watcher {
+    to: Recipient<Frame>,
+    lost: Arc<AtomicBool>,
+    has: Has,
+}
+
+/// What a browser shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Has {
+    /// Its page as it was loaded, of which nothing has changed since.
+    Page,
+    /// Something older.
+    Past,
+    /// The content sent last.
+    Content,
+}
+
+impl Show {
+    pub(super) fn new(site: Arc<Site>, who: Who, page: Page, key: Key) -> Show {
+        Show {
+            site,
+            who,
+            page,
+            key,
+            watchers: HashMap::new(),
+            content: None,
+            number: 0,
+            news: 0,
+            stale: false,
+            busy: false,
+            began: Instant::now(),
+            cost: Duration::ZERO,
+            subscription: None,
+        }
+    }
+
+    /// Arranges for a rendering, unless one is.
+    fn soon(&mut self, ctx: &mut Context<Self>, least: Duration) {
+        if self.busy {
+            return;
+        }
+        self.busy = true;
+        let pause = least.max(PAUSE.max(self.cost * SHARE).saturating_sub(self.began.elapsed()));
+        ctx.run_later(pause, |show, ctx| show.render(ctx));
+    }
+
+    fn render(&mut self, ctx: &mut Context<Self>) {
+        self.began = Instant::now();
+        self.stale = false;
+        let (page, site, who, address) =
+            (self.page.clone(), self.site.clone(), self.who.clone(), self.key.address.clone());
+        let rendered = async move { page.content(site, who, &address).await };
+        ctx.spawn(rendered.into_actor(self).map(|rendered, show, ctx| {
+            show.cost = show.began.elapsed();
+            show.busy = false;
+            match rendered {
+                Ok(content) => show.send_out(content),
+                Err(fault) if fault.status_code().is_server_error() => {
+                    tracing::debug!(error = &fault as &dyn std::error::Error, "a live page cannot be rendered");
+                    return show.soon(ctx, AGAIN);
+                }
+                Err(fault) => show.end(&fault),
+            }
+            if show.stale {
+                show.soon(ctx, Duration::ZERO);
+            }
+        }));
+    }
+
+    /// Sends everybody what they lack, each kind of message made once.
+    fn send_out(&mut self, content: String) {
+        let old = self.content.replace(content);
+        let new = self.content.as_deref().unwrap_or_default();
+        let changed = old.as_deref() != Some(new);
+        if changed {
+            self.number += 1;
+        }
+        let number = self.number;
+        let mut whole = None;
+        let mut whole = || whole.get_or_insert_with(|| frame(&json!({ "number": number, "content": new }))).clone();
+        let mut patch = None;
+        let mut patch = || {
+            let patch = patch.get_or_insert_with(|| {
+                let patch = patch::between(old.as_deref().unwrap_or_default(), new);
+                frame(&json!({ "number": number, "patch": patch }))
+            });
+            patch.clone()
+        };
+        self.watchers.retain(|_, watcher| {
+            let sent = match watcher.has {
+                Has::Content if !changed => return true,
+                Has::Content => patch(),
+                Has::Page | Has::Past => whole(),
+            };
+            watcher.has = Has::Content;
+            watcher.send(sent)
+        });
+    }
+
+    /// The address has another answer now; what it is, a fresh load shows.
+    fn end(&mut self, fault: &Fault) {
+        tracing::debug!("a live page has ended: {fault}");
+        let reload = frame(&json!({ "reload": true }));
+        self.watchers.retain(|_, watcher| {
+            watcher.send(reload.clone());
+            false
+        });
+    }
+}
+
+fn frame(message: &serde_json::Value) -> Frame {
+    Frame(ByteString::from(message.to_string()))
+}
+
+impl Watcher {
+    /// `false` when it is to be forgotten: it has gone, or takes nothing.
+    fn send(&self, frame: Frame) -> bool {
+        let sent = self.to.try_send(frame);
+        if sent.is_err() {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        sent.is_ok()
+    }
+}
+
+impl Actor for Show {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let name = format!("live {}", self.key.address);
+        let subscribed = self.site.hub.subscribe(&name, self.page.interest(), ctx.address().recipient::<Told>(), None);
+        ctx.wait(subscribed.into_actor(self).map(|subscribed, show, ctx| match subscribed {
+            Ok((id, last)) => {
+                show.subscription = Some(id);
+                show.news = show.news.max(last);
+            }
+            // The hub is gone with the program; browsers come back when it does.
+            Err(_) => ctx.stop(),
+        }));
+        ctx.run_interval(FRESHEN, |show, ctx| match show.watchers.is_empty() {
+            true => ctx.stop(),
+            false => show.soon(ctx, Duration::ZERO),
+        });
+    }
+
+    fn stopped(&mut self, ctx: &mut Self::Context) {
+        self.site.shows.ended(&self.key, &ctx.address());
+        if let Some(id) = self.subscription {
+            self.site.hub.unsubscribe(id);
+        }
+    }
+}
+
+impl Handler<Told> for Show {
+    type Result = ();
+
+    fn handle(&mut self, told: Told, ctx: &mut Self::Context) {
+        self.news = match told.news {
+            News::Fact(fact) => self.news.max(fact.seq),
+            News::Gap { upto, .. } => self.news.max(upto),
+            // Pages do not show how long a log has grown.
+            News::LogGrew(_) => return,
+        };
+        self.stale = true;
+        self.soon(ctx, Duration::ZERO);
+    }
+}
+
+impl Handler<Join> for Show {
+    type Result = ();
+
+    fn handle(&mut self, Join { id, to, seq, lost }: Join, ctx: &mut Self::Context) {
+        let mut watcher = Watcher { to, lost, has: Has::Page };
+        if seq >= self.news {
+            watcher.send(frame(&json!({ "live": true })));
+        } else {
+            watcher.has = Has::Past;
+            match &self.content {
+                Some(content) if !self.stale => {
+                    watcher.send(frame(&json!({ "number": self.number, "content": content })));
+                    watcher.has = Has::Content;
+                }
+                _ => self.soon(ctx, Duration::ZERO),
+            }
+        }
+        self.watchers.insert(id, watcher);
+    }
+}
+
+impl Handler<Leave> for Show {
+    type Result = ();
+
+    fn handle(&mut self, Leave(id): Leave, ctx: &mut Self::Context) {
+        self.watchers.remove(&id);
+        if self.watchers.is_empty() {
+            ctx.stop();
+        }
+    }
+}
