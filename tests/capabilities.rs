@@ -1,6 +1,7 @@
 //! What Signalbox can do, driven as its users drive it. One file per capability.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail where it stands")]
 
+mod browser;
 mod building;
 mod cli;
 mod config;

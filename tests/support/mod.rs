@@ -1,10 +1,12 @@
 //! The whole server on port 0 with its own folder, and the real far ends it talks to.
 
+pub mod browser;
 pub mod database;
 pub mod ear;
 pub mod facts;
 pub mod master;
 pub mod probe;
+pub mod relay;
 pub mod repository;
 pub mod server;
 pub mod site;

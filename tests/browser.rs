@@ -1,0 +1,198 @@
+//! Pages in a real browser: live with scripts, whole without.
+
+use crate::support::browser::Browser;
+use crate::support::relay::Relay;
+use crate::support::server::Server;
+use crate::support::wait::until;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A builder whose steps end when the file `go` is there.
+const CONFIG: &str = "
+c = BuildmasterConfig = {}
+c['title'] = 'Widget'
+c['workers'] = [worker.LocalWorker('local')]
+waits = util.BuildFactory([
+    steps.ShellCommand(name='say', command='echo first words'),
+    steps.ShellCommand(name='hold', command='until [ -e ../../../../go ]; do sleep 0.05; done; echo last $((40 + 2))'),
+])
+c['builders'] = [util.BuilderConfig(name='linux', workernames=['local'], factory=waits, tags=['unix'])]
+c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['linux'])]
+c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(forceBuild=True, stopBuild=True))]
+";
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until a script in the page in front says `true`.
+async fn becomes(browser: &Browser, what: &str, script: &str) {
+    until(what, LIMIT, async || (browser.run(script).await == true).then_some(())).await;
+}
+
+async fn is_live(browser: &Browser) {
+    becomes(browser, "the page to be live", "return document.getElementById('live').textContent === 'live'").await;
+}
+
+/// Whether the content is, element by element, that of the page as it is loaded now. Ages and durations of the moment
+/// aside, as both were not made in the same one.
+const AS_LOADED_NOW: &str = "
+const content = (page) => {
+    const main = page.getElementById('content').cloneNode(true);
+    main.querySelectorAll('.age, .elapsed, .duration, .muted, .headline, rect').forEach((one) => one.remove());
+    return main.innerHTML;
+};
+return fetch(location.href).then((answer) => answer.text()).then((text) => {
+    const [shown, fresh] = [content(document), content(new DOMParser().parseFromString(text, 'text/html'))];
+    return shown === fresh ? 'the same' : shown + '\\n--- and not ---\\n' + fresh;
+});";
+
+async fn let_go(server: &Server) {
+    std::fs::write(server.basedir().join("go"), "").unwrap();
+}
+
+#[actix::test]
+async fn a_forced_build_goes_from_pending_to_green_on_every_page_without_a_reload() {
+    let mut server = Server::start(CONFIG).await;
+    let browser = Browser::start().await;
+    let at = |path: &str| format!("{}{path}", server.address());
+    let mut windows = Vec::new();
+    for (path, green) in [
+        ("/", "a.square.success"),
+        ("/waterfall", "td.LastBuild.success"),
+        ("/builders", "td.LastBuild.success"),
+        ("/one_line_per_build", "table.builds .success"),
+    ] {
+        windows.push((browser.open_window(&at(path)).await, green));
+        is_live(&browser).await;
+        browser.run("window.loadedOnce = true").await;
+        assert_eq!(browser.run(&format!("return document.querySelector('{green}')")).await, Value::Null, "{path}");
+    }
+
+    // From its form, as a person does it.
+    browser.open_window(&at("/builders/linux")).await;
+    browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true })").await;
+    browser.type_into("form[action$=force] input[name=reason]", " to see it").await;
+    browser.click("form[action$=force] button[type=submit]").await;
+    is_live(&browser).await;
+    browser.run("window.loadedOnce = true").await;
+    becomes(&browser, "the build to run", "return !!document.querySelector('.current a[href$=\"builds/0\"]')").await;
+    let build = browser.open_window(&at("/builders/linux/builds/0")).await;
+    is_live(&browser).await;
+    browser.run("window.loadedOnce = true; document.querySelector('input[name=comments]').value = 'typed'").await;
+    becomes(&browser, "its second step", "return document.querySelectorAll('.steps li.running').length === 1").await;
+    let typed = browser.run("return document.querySelector('input[name=comments]').value").await;
+    assert_eq!(typed, "typed", "what somebody types stays while the page changes");
+
+    let_go(&server).await;
+    windows.push((build, "p.headline.success"));
+    for (window, green) in windows {
+        browser.show(&window).await;
+        becomes(&browser, green, &format!("return !!document.querySelector('{green}')")).await;
+        assert_eq!(browser.run("return window.loadedOnce").await, true, "{green}: not loaded again");
+        assert_eq!(browser.run(AS_LOADED_NOW).await, "the same");
+    }
+    browser.quit().await;
+    server.stop().await;
+}
+
+#[actix::test]
+async fn a_running_log_scrolls_in() {
+    let mut server = Server::start(CONFIG).await;
+    let browser = Browser::that_does_not_wait().await;
+    server.post("/builders/linux/force", "forcescheduler=force").await;
+    let log = format!("{}/builders/linux/builds/0/steps/hold/logs/stdio", server.address());
+    until("the second step", LIMIT, async || {
+        let (status, build) = server.get("/json/builders/linux/builds/0").await;
+        let build: Value = (status == 200).then(|| serde_json::from_str(&build).unwrap())?;
+        (build["currentStep"]["name"] == "hold").then_some(())
+    })
+    .await;
+    browser.open(&log).await;
+    becomes(&browser, "the command", "return document.body.textContent.includes('sleep 0.05')").await;
+    assert_eq!(browser.run("return document.body.textContent.includes('last 42')").await, false);
+    let_go(&server).await;
+    becomes(&browser, "the last line", "return document.body.textContent.includes('last 42')").await;
+    browser.quit().await;
+    server.stop().await;
+}
+
+#[actix::test]
+async fn after_a_kill_or_a_cut_each_page_is_what_a_fresh_load_shows() {
+    let mut server = Server::start(CONFIG).await;
+    let relay = Relay::to(server.address()).await;
+    let browser = Browser::start().await;
+    let mut windows = Vec::new();
+    for path in ["/", "/waterfall", "/builders", "/builders/linux", "/one_line_per_build", "/buildslaves", "/changes"] {
+        windows.push((path, browser.open_window(&format!("{}{path}", relay.url)).await));
+        is_live(&browser).await;
+        browser.run("window.loadedOnce = true").await;
+    }
+    let said = "return document.getElementById('live').textContent";
+
+    // The network goes, a build comes and goes meanwhile.
+    relay.cut();
+    becomes(&browser, "being offline", &format!("{said}.startsWith('offline since ')")).await;
+    let_go(&server).await;
+    server.post("/builders/linux/force", "forcescheduler=force").await;
+    built(&server, 0).await;
+    relay.lead_to(server.address());
+    catch_up(&browser, &windows).await;
+
+    // The server goes, in the middle of a build.
+    std::fs::remove_file(server.basedir().join("go")).unwrap();
+    server.post("/builders/linux/force", "forcescheduler=force").await;
+    becomes(&browser, "being live", &format!("{said} === 'live'")).await;
+    relay.cut();
+    server.kill();
+    let_go(&server).await;
+    server.restart();
+    built(&server, 2).await;
+    relay.lead_to(server.address());
+    catch_up(&browser, &windows).await;
+    browser.quit().await;
+    server.stop().await;
+}
+
+/// Waits for the end of a build, and for its builder to rest.
+async fn built(server: &Server, number: i64) {
+    until("the build to end", LIMIT, async || {
+        let builder = server.json("/json/builders/linux").await;
+        let cached = builder["cachedBuilds"].as_array().is_some_and(|known| known.contains(&json!(number)));
+        (cached && builder["state"] == "idle" && builder["pendingBuilds"] == 0).then_some(())
+    })
+    .await;
+}
+
+async fn catch_up(browser: &Browser, windows: &[(&str, String)]) {
+    for (path, window) in windows {
+        browser.show(window).await;
+        is_live(browser).await;
+        let same = async || (browser.run(AS_LOADED_NOW).await == "the same").then_some(());
+        until(&format!("{path} to be what a fresh load shows"), LIMIT, same).await;
+        assert_eq!(browser.run("return window.loadedOnce").await, true, "{path}: not loaded again");
+    }
+}
+
+#[actix::test]
+async fn without_scripts_everything_works() {
+    let mut server = Server::start(CONFIG).await;
+    let_go(&server).await;
+    let browser = Browser::without_scripts().await;
+    browser.open(&format!("{}/builders/linux", server.address())).await;
+    browser.click("details.form summary").await;
+    browser.click("form[action$=force] button[type=submit]").await;
+    built(&server, 0).await;
+    for (path, words) in [
+        ("/", "Nothing is red."),
+        ("/waterfall", "Build 0"),
+        ("/builders/linux", "#0"),
+        ("/builders/linux/builds/0", "Build successful"),
+        ("/builders/linux/builds/0/steps/say/logs/stdio", "first words"),
+    ] {
+        browser.open(&format!("{}{path}", server.address())).await;
+        let body = browser.text("body").await;
+        assert!(body.contains(words), "{path}: {body}");
+        assert!(!body.contains("offline") && !body.contains("catching up"), "{path}: {body}");
+    }
+    browser.quit().await;
+    server.stop().await;
+}
