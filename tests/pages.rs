@@ -135,6 +135,70 @@ async fn the_waterfall_has_a_column_for_each_builder() {
 }
 
 #[actix::test]
+async fn the_waterfalls_help_is_a_form_of_all_its_arguments() {
+    let site = Site::usual().await;
+    let query = "show_events=False&branch=main&branch=&show=linux&builder=gone&tag=unix&committer=ann%20%3Cx%3E\
+                 &project=&category=c&failures_only=true&reload=90&num_events=7&first_time=5&last_time=1900000000";
+    let waterfall = site.get(&format!("/waterfall?{query}&nobubble=1&x=%ff")).await;
+    let links = waterfall.attributes(".options a", "href");
+    let help = links.last().unwrap().strip_prefix("./").unwrap();
+    let page = site.get(&format!("/{help}")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.attributes("form.choices", "action"), ["../waterfall"]);
+    let sent = page.fields("form.choices");
+    let pairs: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        pairs,
+        [
+            ("show_events", "false"),
+            ("builder", "linux"),
+            ("builder", "gone"),
+            ("tag", "unix"),
+            ("failures_only", "true"),
+            ("branch", "main"),
+            ("branch", ""),
+            ("committer", "ann <x>"),
+            ("committer", ""),
+            ("project", ""),
+            ("category", "c"),
+            ("category", ""),
+            ("num_events", "7"),
+            ("show_time", ""),
+            ("first_time", "5"),
+            ("last_time", "1900000000"),
+            ("reload", "90"),
+            ("nobubble", "1"),
+        ]
+    );
+    assert_eq!(page.texts(".tick .muted"), ["(not known)"]);
+    let typed = page.attributes("form.choices input[type=text]", "id");
+    assert_eq!(page.attributes("form.choices .row > label", "for"), typed);
+    let bare = page.texts("form.choices label").len() - typed.len();
+    assert_eq!(bare, page.attributes("label > input", "type").len(), "every box stands in its label");
+
+    let page = site.get("/waterfall/help/").await;
+    assert_eq!(page.attributes("form.choices", "action"), ["../../waterfall"]);
+    assert_eq!(page.attributes("input[name=builder]", "value"), ["docs", "linux", "mac/arm"]);
+    assert_eq!(page.attributes("input[name=tag]", "value"), ["fast", "unix"]);
+    assert!(page.attributes("input[type=checkbox][checked]", "name").is_empty());
+    // Sent as it stands, with all its empty boxes, it leaves the waterfall as it is.
+    let query: Vec<String> =
+        page.fields("form.choices").iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert!(query.contains(&"show_events=true".to_owned()) && query.contains(&"branch=".to_owned()), "{query:?}");
+    let (plain, sent) = (site.get("/waterfall").await, site.get(&format!("/waterfall?{}", query.join("&"))).await);
+    for part in ["thead .names th", "tbody td", ".chips .chip", ".options"] {
+        assert_eq!(sent.texts(part), plain.texts(part), "{part}");
+    }
+
+    let far = "last_time=9223372036854775807&num_events=99999999999&reload=-1";
+    assert_eq!(site.get(&format!("/waterfall/help?{far}")).await.status, StatusCode::OK);
+    let page = site.get("/waterfall/help?num_events=many").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.texts(".headline").join("").contains("num_events"));
+    site.stop().await;
+}
+
+#[actix::test]
 async fn what_is_not_there_is_named_and_bad_numbers_too() {
     let site = Site::usual().await;
     for (path, words) in [
@@ -178,9 +242,16 @@ async fn nothing_typed_in_breaks_a_page() {
     let evil = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E%0d%0aSet-Cookie:%20a=b%00%ff";
     let long = "x".repeat(20_000);
     for value in [evil, long.as_str()] {
-        for path in
-            ["/", "/waterfall", "/builders", "/builders/linux", "/one_line_per_build", "/buildslaves", "/changes"]
-        {
+        for path in [
+            "/",
+            "/waterfall",
+            "/waterfall/help",
+            "/builders",
+            "/builders/linux",
+            "/one_line_per_build",
+            "/buildslaves",
+            "/changes",
+        ] {
             for argument in ["alert_msg", "tag", "builder", "branch", "committer", "project", "reload", "force.reason"]
             {
                 let page = site.get(&format!("{path}?{argument}={value}")).await;

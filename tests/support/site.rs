@@ -178,6 +178,17 @@ impl Answer {
         Html::parse_document(&self.text).select(&Selector::parse(selector).unwrap()).map(text).collect()
     }
 
+    /// What a browser sends of a form without lists when nothing in it is touched.
+    #[track_caller]
+    pub fn fields(&self, form: &str) -> Vec<(String, String)> {
+        let (html, selector) = (Html::parse_document(&self.text), Selector::parse(&format!("{form} input")).unwrap());
+        let sent = html.select(&selector).filter(|input| match input.attr("type") {
+            Some("checkbox" | "radio") => input.attr("checked").is_some(),
+            _ => true,
+        });
+        sent.map(|input| (input.attr("name").unwrap().to_owned(), input.attr("value").unwrap().to_owned())).collect()
+    }
+
     /// An attribute of all elements a CSS selector finds.
     #[track_caller]
     pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {

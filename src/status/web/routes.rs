@@ -38,6 +38,7 @@ pub const ROUTES: &[Route] = &[
     get!("/authfail", pages::login::authfail),
     get!("/authzfail", pages::login::authzfail),
     get!("/waterfall", View, pages::waterfall::page),
+    get!("/waterfall/help", View, pages::waterfall_help::page),
     get!("/builders", View, pages::builders::page),
     get!("/builders/{builder}", View, pages::builder::page),
     get!("/builders/{builder}/builds", View, pages::builder::page),
