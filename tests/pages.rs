@@ -6,7 +6,7 @@ use crate::support::wait::until;
 use actix_web::http::StatusCode;
 use futures::StreamExt;
 use signalbox::db::outbox::{self, Delivery, State};
-use signalbox::db::{builds, requests};
+use signalbox::db::{builds, logs, requests};
 use signalbox::model::*;
 use signalbox::status::web::ROUTES;
 use std::time::Duration;
@@ -85,6 +85,106 @@ async fn a_log_has_numbered_lines_colours_and_a_plain_text() {
     assert_eq!(plain.header("content-type"), "text/plain; charset=utf-8");
     assert_eq!(plain.text, "line one of log 5010\n\u{1b}[32mgreen & good\u{1b}[0m\nsomething <b>broke</b>\n");
     assert_eq!(site.request("HEAD", path).await.text, "");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn lines_are_found_in_a_log_and_lead_to_their_place() {
+    let site = Site::usual().await;
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let up = "../../../../../../..";
+    let plain = site.get(path).await;
+    assert_eq!(plain.attributes(".log-head form", "action"), [format!("{up}{path}")]);
+    assert_eq!(plain.fields(".log-head form"), [("find".to_owned(), String::new())]);
+    assert_eq!(site.get(&format!("{path}?find=")).await.texts("pre.log"), plain.texts("pre.log"));
+
+    let page = site.get(&format!("{path}?find=GREEN+%26&lines=x")).await;
+    assert_eq!((page.status, page.header("cache-control")), (StatusCode::OK, "private, no-cache"));
+    assert_eq!(page.texts("pre.log"), ["3green & good"]);
+    assert_eq!(page.texts("pre.log .ansi32"), ["green & good"]);
+    assert_eq!(page.attributes("pre.log a", "href"), [format!("{up}{path}#L3")]);
+    assert_eq!(page.texts(".found"), ["One line holds this text."]);
+    assert_eq!(page.attributes(".log-head input", "value"), ["GREEN &"]);
+    assert!(page.text.trim_end().ends_with("</html>"));
+    let page = site.get(&format!("{path}?find=%3Cb%3E")).await;
+    assert_eq!(page.texts("pre.log .stderr"), ["something <b>broke</b>"]);
+    let page = site.get(&format!("{path}/?find=o")).await;
+    assert_eq!(page.texts("pre.log a"), ["2", "3", "4", "5"]);
+    assert_eq!(page.attributes("pre.log a", "href")[0], format!("{up}/..{path}#L2"));
+    let page = site.get(&format!("{path}?find=32m")).await;
+    assert_eq!(page.texts(".found"), ["No line holds this text."], "codes are not part of the text");
+
+    for wild in ["%ff%00%0d%0a", "%22%3E%3Cscript%3Ealert(1)", "%5B(.*", "%E2%80%A8"] {
+        let page = site.get(&format!("{path}?find={wild}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{wild}");
+        assert!(!page.text.contains("<script>"), "{wild}");
+    }
+    let long = site.get(&format!("{path}?find={}", "x".repeat(20_000))).await;
+    assert_eq!(long.status, StatusCode::BAD_REQUEST);
+    assert!(long.texts(".headline").join("").contains("find"));
+    assert_eq!(site.request("HEAD", &format!("{path}?find=o")).await.text, "");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_search_of_a_long_log_is_cut_and_leads_to_the_lines_around() {
+    let site = Site::usual().await;
+    let log = site.log("linux", 1, "compile").await;
+    // Thirty thousand lines behind the five that are there, 5 MB.
+    let text: String = (6..30_006).map(|line| format!("{:>160} line {line}{}\n", "", "!".repeat(line % 2))).collect();
+    let added = text.into_bytes();
+    let more = vec![Segment { channel: Channel::Stdout, bytes: added }];
+    site.server.db.write(move |conn| logs::append(conn, log, &more).map(drop)).await.unwrap();
+
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let page = site.get(&format!("{path}?find=LINE+29")).await;
+    let numbers = page.texts("pre.log a");
+    // 29, 290 to 299, 2900 to 2999; and 29000 to 29888, as far as the thousand goes.
+    assert_eq!((numbers.len(), numbers[0].as_str(), numbers[999].as_str()), (1_000, "29", "29888"));
+    assert_eq!(page.texts(".found"), ["The first 1,000 lines are shown; there are more."]);
+    let page = site.get(&format!("{path}?find=line+29999!")).await;
+    let href = page.attributes("pre.log a", "href");
+    assert_eq!(href, [format!("../../../../../../..{path}?lines=29499-30499#L29999")]);
+    assert!(page.text.contains("<pre class=\"log\"><!-- --><a id"), "a sign of life goes before it");
+    let place = href[0].trim_start_matches("../").split_once('#').unwrap().0;
+    let around = site.get(&format!("/{place}")).await;
+    assert!(around.attributes("pre.log a", "id").contains(&"L29999".to_owned()));
+    assert_eq!(site.get(&format!("{path}?find=line+6")).await.texts("pre.log a")[0], "6");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn an_html_log_is_itself_whatever_is_looked_for() {
+    let mut events = history();
+    for event in &mut events {
+        if let Event::LogStarted { log, .. } = event {
+            log.kind = LogKind::Html;
+        }
+    }
+    let site = Site::start("", events).await;
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let (plain, found) = (site.get(path).await, site.get(&format!("{path}?find=green")).await);
+    assert!(plain.text.starts_with("make <all>"), "{}", plain.text);
+    assert_eq!(found.text, plain.text);
+    assert!(found.header("content-security-policy").starts_with("sandbox"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_log_that_grows_is_searched_as_far_as_it_reaches() {
+    let site = Site::start("authz=util.Authz(default_action=True)", history()).await;
+    site.post("/builders/mac%2Farm/force", &[("forcescheduler", "force")]).await;
+    site.server.running("mac/arm", 1, "slow").await;
+    let path = "/builders/mac%2Farm/builds/1/steps/slow/logs/stdio";
+    let found = || async {
+        let page = site.get(&format!("{path}?find=STARTED")).await;
+        assert_eq!(page.header("cache-control"), "private, no-cache");
+        let told = page.texts(".found").join("");
+        assert!(told.ends_with("The log is still growing; it was searched as far as it reaches."), "{told}");
+        page.texts("pre.log .stdout").contains(&"started".to_owned()).then_some(())
+    };
+    until("the line is found", Duration::from_secs(60), found).await;
+    site.post("/builders/mac%2Farm/builds/1/stop", &[]).await;
     site.stop().await;
 }
 

@@ -141,6 +141,13 @@ impl Site {
         read(&mut request.send().await.unwrap()).await
     }
 
+    /// The number of the one log of a step.
+    pub async fn log(&self, builder: &str, number: i64, step: &str) -> i64 {
+        let (build, step) = (BuildRef { builder: builder.to_owned(), number }, step.to_owned());
+        let found = move |conn: &mut signalbox::db::Conn| logs::find(conn, &build, &step, "stdio");
+        self.server.db.read(found).await.unwrap().unwrap().1.id
+    }
+
     pub async fn stop(self) {
         self.web.stop().await;
         self.server.stop().await;
