@@ -6,7 +6,7 @@ use crate::support::wait::until;
 use actix_web::http::StatusCode;
 use futures::StreamExt;
 use signalbox::db::outbox::{self, Delivery, State};
-use signalbox::db::{builds, requests};
+use signalbox::db::{builds, logs, requests};
 use signalbox::model::*;
 use signalbox::status::web::ROUTES;
 use std::time::Duration;
@@ -89,6 +89,106 @@ async fn a_log_has_numbered_lines_colours_and_a_plain_text() {
 }
 
 #[actix::test]
+async fn lines_are_found_in_a_log_and_lead_to_their_place() {
+    let site = Site::usual().await;
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let up = "../../../../../../..";
+    let plain = site.get(path).await;
+    assert_eq!(plain.attributes(".log-head form", "action"), [format!("{up}{path}")]);
+    assert_eq!(plain.fields(".log-head form"), [("find".to_owned(), String::new())]);
+    assert_eq!(site.get(&format!("{path}?find=")).await.texts("pre.log"), plain.texts("pre.log"));
+
+    let page = site.get(&format!("{path}?find=GREEN+%26&lines=x")).await;
+    assert_eq!((page.status, page.header("cache-control")), (StatusCode::OK, "private, no-cache"));
+    assert_eq!(page.texts("pre.log"), ["3green & good"]);
+    assert_eq!(page.texts("pre.log .ansi32"), ["green & good"]);
+    assert_eq!(page.attributes("pre.log a", "href"), [format!("{up}{path}#L3")]);
+    assert_eq!(page.texts(".found"), ["One line holds this text."]);
+    assert_eq!(page.attributes(".log-head input", "value"), ["GREEN &"]);
+    assert!(page.text.trim_end().ends_with("</html>"));
+    let page = site.get(&format!("{path}?find=%3Cb%3E")).await;
+    assert_eq!(page.texts("pre.log .stderr"), ["something <b>broke</b>"]);
+    let page = site.get(&format!("{path}/?find=o")).await;
+    assert_eq!(page.texts("pre.log a"), ["2", "3", "4", "5"]);
+    assert_eq!(page.attributes("pre.log a", "href")[0], format!("{up}/..{path}#L2"));
+    let page = site.get(&format!("{path}?find=32m")).await;
+    assert_eq!(page.texts(".found"), ["No line holds this text."], "codes are not part of the text");
+
+    for wild in ["%ff%00%0d%0a", "%22%3E%3Cscript%3Ealert(1)", "%5B(.*", "%E2%80%A8"] {
+        let page = site.get(&format!("{path}?find={wild}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{wild}");
+        assert!(!page.text.contains("<script>"), "{wild}");
+    }
+    let long = site.get(&format!("{path}?find={}", "x".repeat(20_000))).await;
+    assert_eq!(long.status, StatusCode::BAD_REQUEST);
+    assert!(long.texts(".headline").join("").contains("find"));
+    assert_eq!(site.request("HEAD", &format!("{path}?find=o")).await.text, "");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_search_of_a_long_log_is_cut_and_leads_to_the_lines_around() {
+    let site = Site::usual().await;
+    let log = site.log("linux", 1, "compile").await;
+    // Thirty thousand lines behind the five that are there, 5 MB.
+    let text: String = (6..30_006).map(|line| format!("{:>160} line {line}{}\n", "", "!".repeat(line % 2))).collect();
+    let added = text.into_bytes();
+    let more = vec![Segment { channel: Channel::Stdout, bytes: added }];
+    site.server.db.write(move |conn| logs::append(conn, log, &more).map(drop)).await.unwrap();
+
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let page = site.get(&format!("{path}?find=LINE+29")).await;
+    let numbers = page.texts("pre.log a");
+    // 29, 290 to 299, 2900 to 2999; and 29000 to 29888, as far as the thousand goes.
+    assert_eq!((numbers.len(), numbers[0].as_str(), numbers[999].as_str()), (1_000, "29", "29888"));
+    assert_eq!(page.texts(".found"), ["The first 1,000 lines are shown; there are more."]);
+    let page = site.get(&format!("{path}?find=line+29999!")).await;
+    let href = page.attributes("pre.log a", "href");
+    assert_eq!(href, [format!("../../../../../../..{path}?lines=29499-30499#L29999")]);
+    assert!(page.text.contains("<pre class=\"log\"><!-- --><a id"), "a sign of life goes before it");
+    let place = href[0].trim_start_matches("../").split_once('#').unwrap().0;
+    let around = site.get(&format!("/{place}")).await;
+    assert!(around.attributes("pre.log a", "id").contains(&"L29999".to_owned()));
+    assert_eq!(site.get(&format!("{path}?find=line+6")).await.texts("pre.log a")[0], "6");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn an_html_log_is_itself_whatever_is_looked_for() {
+    let mut events = history();
+    for event in &mut events {
+        if let Event::LogStarted { log, .. } = event {
+            log.kind = LogKind::Html;
+        }
+    }
+    let site = Site::start("", events).await;
+    let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
+    let (plain, found) = (site.get(path).await, site.get(&format!("{path}?find=green")).await);
+    assert!(plain.text.starts_with("make <all>"), "{}", plain.text);
+    assert_eq!(found.text, plain.text);
+    assert!(found.header("content-security-policy").starts_with("sandbox"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_log_that_grows_is_searched_as_far_as_it_reaches() {
+    let site = Site::start("authz=util.Authz(default_action=True)", history()).await;
+    site.post("/builders/mac%2Farm/force", &[("forcescheduler", "force")]).await;
+    site.server.running("mac/arm", 1, "slow").await;
+    let path = "/builders/mac%2Farm/builds/1/steps/slow/logs/stdio";
+    let found = || async {
+        let page = site.get(&format!("{path}?find=STARTED")).await;
+        assert_eq!(page.header("cache-control"), "private, no-cache");
+        let told = page.texts(".found").join("");
+        assert!(told.ends_with("The log is still growing; it was searched as far as it reaches."), "{told}");
+        page.texts("pre.log .stdout").contains(&"started".to_owned()).then_some(())
+    };
+    until("the line is found", Duration::from_secs(60), found).await;
+    site.post("/builders/mac%2Farm/builds/1/stop", &[]).await;
+    site.stop().await;
+}
+
+#[actix::test]
 async fn a_running_log_is_followed_to_its_end() {
     let site = Site::start("authz=util.Authz(default_action=True)", history()).await;
     site.post("/builders/mac%2Farm/force", &[("forcescheduler", "force")]).await;
@@ -131,6 +231,70 @@ async fn the_waterfall_has_a_column_for_each_builder() {
     let page = site.get("/waterfall?num_events=1").await;
     let next = page.attributes("a[rel=next]", "href");
     assert!(next[0].starts_with("?num_events=1&last_time="), "{next:?}");
+    site.stop().await;
+}
+
+#[actix::test]
+async fn the_waterfalls_help_is_a_form_of_all_its_arguments() {
+    let site = Site::usual().await;
+    let query = "show_events=False&branch=main&branch=&show=linux&builder=gone&tag=unix&committer=ann%20%3Cx%3E\
+                 &project=&category=c&failures_only=true&reload=90&num_events=7&first_time=5&last_time=1900000000";
+    let waterfall = site.get(&format!("/waterfall?{query}&nobubble=1&x=%ff")).await;
+    let links = waterfall.attributes(".options a", "href");
+    let help = links.last().unwrap().strip_prefix("./").unwrap();
+    let page = site.get(&format!("/{help}")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.attributes("form.choices", "action"), ["../waterfall"]);
+    let sent = page.fields("form.choices");
+    let pairs: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        pairs,
+        [
+            ("show_events", "false"),
+            ("builder", "linux"),
+            ("builder", "gone"),
+            ("tag", "unix"),
+            ("failures_only", "true"),
+            ("branch", "main"),
+            ("branch", ""),
+            ("committer", "ann <x>"),
+            ("committer", ""),
+            ("project", ""),
+            ("category", "c"),
+            ("category", ""),
+            ("num_events", "7"),
+            ("show_time", ""),
+            ("first_time", "5"),
+            ("last_time", "1900000000"),
+            ("reload", "90"),
+            ("nobubble", "1"),
+        ]
+    );
+    assert_eq!(page.texts(".tick .muted"), ["(not known)"]);
+    let typed = page.attributes("form.choices input[type=text]", "id");
+    assert_eq!(page.attributes("form.choices .row > label", "for"), typed);
+    let bare = page.texts("form.choices label").len() - typed.len();
+    assert_eq!(bare, page.attributes("label > input", "type").len(), "every box stands in its label");
+
+    let page = site.get("/waterfall/help/").await;
+    assert_eq!(page.attributes("form.choices", "action"), ["../../waterfall"]);
+    assert_eq!(page.attributes("input[name=builder]", "value"), ["docs", "linux", "mac/arm"]);
+    assert_eq!(page.attributes("input[name=tag]", "value"), ["fast", "unix"]);
+    assert!(page.attributes("input[type=checkbox][checked]", "name").is_empty());
+    // Sent as it stands, with all its empty boxes, it leaves the waterfall as it is.
+    let query: Vec<String> =
+        page.fields("form.choices").iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert!(query.contains(&"show_events=true".to_owned()) && query.contains(&"branch=".to_owned()), "{query:?}");
+    let (plain, sent) = (site.get("/waterfall").await, site.get(&format!("/waterfall?{}", query.join("&"))).await);
+    for part in ["thead .names th", "tbody td", ".chips .chip", ".options"] {
+        assert_eq!(sent.texts(part), plain.texts(part), "{part}");
+    }
+
+    let far = "last_time=9223372036854775807&num_events=99999999999&reload=-1";
+    assert_eq!(site.get(&format!("/waterfall/help?{far}")).await.status, StatusCode::OK);
+    let page = site.get("/waterfall/help?num_events=many").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.texts(".headline").join("").contains("num_events"));
     site.stop().await;
 }
 
@@ -178,9 +342,16 @@ async fn nothing_typed_in_breaks_a_page() {
     let evil = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E%0d%0aSet-Cookie:%20a=b%00%ff";
     let long = "x".repeat(20_000);
     for value in [evil, long.as_str()] {
-        for path in
-            ["/", "/waterfall", "/builders", "/builders/linux", "/one_line_per_build", "/buildslaves", "/changes"]
-        {
+        for path in [
+            "/",
+            "/waterfall",
+            "/waterfall/help",
+            "/builders",
+            "/builders/linux",
+            "/one_line_per_build",
+            "/buildslaves",
+            "/changes",
+        ] {
             for argument in ["alert_msg", "tag", "builder", "branch", "committer", "project", "reload", "force.reason"]
             {
                 let page = site.get(&format!("{path}?{argument}={value}")).await;

@@ -3,6 +3,7 @@
 //! Text comes in pieces cut anywhere: within a character, a colour code or a line end. What is not complete yet waits
 //! for the next piece, so the same log gives the same page however it arrived.
 
+use super::html::escape;
 use crate::model::{Channel, Segment};
 
 /// The longest escape sequence taken for one; anything longer is text.
@@ -11,6 +12,8 @@ const LONGEST_CODE: usize = 32;
 /// Turns the segments of one log into HTML.
 #[derive(Debug)]
 pub struct LogHtml {
+    /// What stands before the `#` in the links of the line numbers; nothing where the whole log is on the page.
+    href: String,
     /// The number the next line gets, from 1.
     line: i64,
     at_line_start: bool,
@@ -28,7 +31,13 @@ pub struct LogHtml {
 impl LogHtml {
     /// For text that starts with line `first`, counted from 0.
     pub fn new(first: i64) -> LogHtml {
+        LogHtml::leading_to("", first)
+    }
+
+    /// The same with line numbers that link to the log at another address.
+    pub fn leading_to(href: &str, first: i64) -> LogHtml {
         LogHtml {
+            href: escape(href),
             line: first + 1,
             at_line_start: true,
             after_return: false,
@@ -136,8 +145,8 @@ impl LogHtml {
         }
         if self.at_line_start {
             self.at_line_start = false;
-            let line = self.line;
-            out.push_str(&format!("<a id=\"L{line}\" href=\"#L{line}\">{line}</a>"));
+            let (line, href) = (self.line, &self.href);
+            out.push_str(&format!("<a id=\"L{line}\" href=\"{href}#L{line}\">{line}</a>"));
             self.line += 1;
         }
         match c {
@@ -202,6 +211,34 @@ impl LogHtml {
             }
         }
     }
+}
+
+/// A stretch of log text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Text(&'a [u8]),
+    /// A whole escape sequence, which is not shown.
+    Code(&'a [u8]),
+    /// Comes last: it may become a code with the next piece.
+    Unfinished(&'a [u8]),
+}
+
+/// Text and escape sequences apart, as [`LogHtml`] tells them apart.
+pub(super) fn parts(mut text: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    std::iter::from_fn(move || {
+        let first = *text.first()?;
+        let (length, part): (_, fn(_) -> _) = match if first == 0x1b { code(text) } else { Code::None } {
+            Code::Whole { length, .. } => (length, Part::Code),
+            Code::Incomplete => (text.len(), Part::Unfinished),
+            Code::None => {
+                let end = text[1..].iter().position(|&byte| byte == 0x1b);
+                (end.map_or(text.len(), |end| end + 1), Part::Text)
+            }
+        };
+        let (now, later) = text.split_at(length);
+        text = later;
+        Some(part(now))
+    })
 }
 
 enum Code<'a> {

@@ -8,6 +8,7 @@
 pub mod asdict;
 pub mod html;
 pub mod links;
+pub mod log_find;
 pub mod log_text;
 pub mod people;
 mod templates;

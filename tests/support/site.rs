@@ -196,6 +196,13 @@ impl Site {
         read(&mut request.send().await.unwrap()).await
     }
 
+    /// The number of the one log of a step.
+    pub async fn log(&self, builder: &str, number: i64, step: &str) -> i64 {
+        let (build, step) = (BuildRef { builder: builder.to_owned(), number }, step.to_owned());
+        let found = move |conn: &mut signalbox::db::Conn| logs::find(conn, &build, &step, "stdio");
+        self.server.db.read(found).await.unwrap().unwrap().1.id
+    }
+
     pub async fn stop(self) {
         self.web.stop().await;
         self.server.stop().await;
@@ -231,6 +238,17 @@ impl Answer {
             element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
         };
         Html::parse_document(&self.text).select(&Selector::parse(selector).unwrap()).map(text).collect()
+    }
+
+    /// What a browser sends of a form without lists when nothing in it is touched.
+    #[track_caller]
+    pub fn fields(&self, form: &str) -> Vec<(String, String)> {
+        let (html, selector) = (Html::parse_document(&self.text), Selector::parse(&format!("{form} input")).unwrap());
+        let sent = html.select(&selector).filter(|input| match input.attr("type") {
+            Some("checkbox" | "radio") => input.attr("checked").is_some(),
+            _ => true,
+        });
+        sent.map(|input| (input.attr("name").unwrap().to_owned(), input.attr("value").unwrap().to_owned())).collect()
     }
 
     /// An attribute of all elements a CSS selector finds.

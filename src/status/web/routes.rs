@@ -39,6 +39,7 @@ pub const ROUTES: &[Route] = &[
     get!("/authzfail", pages::login::authzfail),
     get!("/live", View, live::connect),
     get!("/waterfall", View, pages::waterfall::page),
+    get!("/waterfall/help", View, pages::waterfall_help::page),
     get!("/builders", View, pages::builders::page),
     get!("/builders/{builder}", View, pages::builder::page),
     get!("/builders/{builder}/builds", View, pages::builder::page),

@@ -1,9 +1,12 @@
 //! A log: as a page with line numbers and colours, or as plain text; both follow a log that still grows.
 //!
 //! The answer is read from the database piece by piece as fast as the reader takes it: memory does not grow with the
-//! log, nor with a reader who stalls. `lines=N` shows the last N lines, `lines=A-B` a range.
+//! log, nor with a reader who stalls. `lines=N` shows the last N lines, `lines=A-B` a range, `find=TEXT` the lines that
+//! hold a text.
 //!
 //! An HTML log is sent as it is, in a sandbox without scripts.
+
+mod find;
 
 use super::super::fault::{Fault, short};
 use super::super::told::Bell;
@@ -45,7 +48,7 @@ type LogPath = web::Path<(String, String, String, String)>;
 
 pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result<HttpResponse, Fault> {
     let (builder, number, step, name) = path.into_inner();
-    let found = find(&viewer, builder, number, step, name).await?;
+    let found = load(&viewer, builder, number, step, name).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type("text/html; charset=utf-8");
     cache(&mut answer, &found.log);
@@ -56,10 +59,14 @@ pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
             _ => answer.streaming(follow(&viewer, found, Writer::Raw).await?),
         });
     }
+    if let Some(text) = viewer.fields().get("find").filter(|text| !text.is_empty()) {
+        // Not to be kept: it may be broken off.
+        answer.insert_header((CACHE_CONTROL, "private, no-cache"));
+        let body = find::answer(&viewer, found, text)?;
+        return Ok(if request.method() == Method::HEAD { answer.finish() } else { answer.streaming(body) });
+    }
     let range = Range::of(viewer.fields().get("lines"), &found.log)?;
-    let title = format!("{} {} {}", found.build, found.step.name, found.log.name);
-    let frame = viewer.frame(&title, "builders").log();
-    let text = viewer.text_of_page(&frame, "log", &view(&found, &range, viewer.links()))?;
+    let text = around(&viewer, &found, &view(&found, &range, viewer.links()))?;
     if request.method() == Method::HEAD {
         return Ok(answer.finish());
     }
@@ -84,7 +91,7 @@ pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
 /// What the program printed, stdout and stderr only, byte for byte.
 pub async fn text(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result<HttpResponse, Fault> {
     let (builder, number, step, name) = path.into_inner();
-    let found = find(&viewer, builder, number, step, name).await?;
+    let found = load(&viewer, builder, number, step, name).await?;
     if found.log.kind == LogKind::Html {
         return Err(Fault::NotFound { what: format!("{} is an HTML log", found.log.name), parent: found.parent() });
     }
@@ -109,7 +116,7 @@ impl Found {
     }
 }
 
-async fn find(viewer: &Viewer, builder: String, number: String, step: String, name: String) -> Result<Found, Fault> {
+async fn load(viewer: &Viewer, builder: String, number: String, step: String, name: String) -> Result<Found, Fault> {
     let number = super::build_number(&builder, &number)?;
     viewer
         .read(move |reader: &mut Reader| {
@@ -124,6 +131,12 @@ async fn find(viewer: &Viewer, builder: String, number: String, step: String, na
             }
         })
         .await
+}
+
+/// The page with [`HERE`] in place of the log.
+fn around(viewer: &Viewer, found: &Found, view: &LogView) -> Result<String, Fault> {
+    let title = format!("{} {} {}", found.build, found.step.name, found.log.name);
+    viewer.text_of_page(&viewer.frame(&title, "builders").log(), "log", view)
 }
 
 fn cache(answer: &mut HttpResponseBuilder, log: &Log) {
@@ -179,6 +192,7 @@ struct LogView {
     class: &'static str,
     word: &'static str,
     name: String,
+    href: String,
     text_href: String,
     size: String,
     lines: i64,
@@ -187,7 +201,11 @@ struct LogView {
     shown: Option<String>,
     all_href: &'static str,
     last_href: Option<String>,
+    /// Only lines that hold this text are shown.
+    find: Option<String>,
     body: &'static str,
+    /// What came of the search, once it is known.
+    summary: &'static str,
 }
 
 fn view(found: &Found, range: &Range, links: &Links) -> LogView {
@@ -216,7 +234,10 @@ fn view(found: &Found, range: &Range, links: &Links) -> LogView {
         },
         all_href: "?lines=all",
         last_href: (log.lines > END_OF_LONG && *range == Range::All).then(|| format!("?lines={END_OF_LONG}")),
+        find: None,
         body: HERE,
+        summary: "",
+        href,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod root;
 pub mod step;
 pub mod supervision;
 pub mod waterfall;
+pub mod waterfall_help;
 pub mod worker;
 pub mod workers;
 

@@ -8,7 +8,7 @@ mod layout;
 mod table;
 
 use super::super::fault::Fault;
-use super::super::fields::Fields;
+use super::super::fields::{Fields, encode};
 use super::super::viewer::{Reader, Viewer};
 use super::builders::{Chip, Filter, activity, last_builds, tags_of};
 use crate::db::builds::{self, Order, Selection};
@@ -66,7 +66,6 @@ struct Wanted {
 
 impl Wanted {
     fn of(fields: &Fields, rows: i64, most: i64, now: Time) -> Result<Wanted, Fault> {
-        let is = |name: &str| fields.get(name).map(|value| value.eq_ignore_ascii_case("true"));
         let filter = Filter::of(fields);
         let committers = fields.all(&["committer"]);
         let seconds = |name: &str| fields.integer(name);
@@ -84,9 +83,8 @@ impl Wanted {
             categories: fields.all(&["category"]),
             committers,
             projects: fields.all(&["project"]),
-            failures_only: is("failures_only") == Some(true),
-            // The manual says that they show unless told otherwise.
-            events: is("show_events") != Some(false),
+            failures_only: failures_only(fields),
+            events: shows_events(fields),
             window: Window {
                 from,
                 until,
@@ -114,6 +112,20 @@ impl Wanted {
             && (self.categories.is_empty()
                 || change.category.as_ref().is_some_and(|category| self.categories.contains(category)))
     }
+}
+
+/// Whether events beside builds show; the manual says that they do unless told otherwise.
+pub(super) fn shows_events(fields: &Fields) -> bool {
+    fields.get("show_events").is_none_or(is_true)
+}
+
+/// Whether only failing builders are wanted.
+pub(super) fn failures_only(fields: &Fields) -> bool {
+    fields.get("failures_only").is_some_and(is_true)
+}
+
+fn is_true(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
 }
 
 struct Facts {
@@ -216,6 +228,8 @@ struct WaterfallView {
     stop_reloading: Option<String>,
     empty: bool,
     no_builders: bool,
+    /// The form with every argument.
+    help: String,
     events_shown: bool,
     events_toggle: String,
     failures_only: bool,
@@ -243,16 +257,17 @@ fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, link
             _ => facts
                 .all_tags
                 .iter()
-                .map(|tag| Tag {
-                    name: tag.clone(),
-                    href: super::super::fields::encode(std::iter::once(("tag", &**tag))),
-                })
+                .map(|tag| Tag { name: tag.clone(), href: encode(std::iter::once(("tag", &**tag))) })
                 .collect(),
         },
         next: laid.oldest.map(|oldest| fields.with("last_time", Some(&oldest.whole_seconds().to_string()))),
-        stop_reloading: fields.get("reload").map(|_| plain(fields.with("reload", None))),
+        stop_reloading: fields
+            .get("reload")
+            .filter(|pace| !pace.is_empty())
+            .map(|_| plain(fields.with("reload", None))),
         empty: laid.rows.is_empty(),
         no_builders: facts.builders.is_empty(),
+        help: format!("{}{}", links.page("waterfall/help"), encode(fields.iter())),
         events_shown: wanted.events,
         events_toggle: fields.with("show_events", Some(if wanted.events { "false" } else { "true" })),
         failures_only: wanted.failures_only,
