@@ -1,8 +1,9 @@
-// Keeps the page as a fresh load would show it, for as long as it is open.
+// What pages do beyond being read: they stay as a fresh load would show them, and the waterfall is walked by arrows.
 //
 // The server renders; this puts what it sends in place. Without it every page works, only not by itself.
 "use strict";
 
+// Live pages.
 (() => {
     const main = document.getElementById("content");
     const sign = document.getElementById("live");
@@ -158,4 +159,49 @@
         }
     });
     connect();
+})();
+
+// Arrow keys in the waterfall go from box to box; Enter opens what is under the focus, as everywhere.
+(() => {
+    // How far off a cell is in each direction, and how far aside; up and down stay in their column.
+    const WAYS = {
+        ArrowUp: (from, to) => [from.top - to.bottom, aside(from, to, "left", "right") ? Infinity : 0],
+        ArrowDown: (from, to) => [to.top - from.bottom, aside(from, to, "left", "right") ? Infinity : 0],
+        ArrowLeft: (from, to) => [from.left - to.right, aside(from, to, "top", "bottom")],
+        ArrowRight: (from, to) => [to.left - from.right, aside(from, to, "top", "bottom")],
+    };
+
+    // How far one lies beside the other, 0 where they overlap.
+    function aside(from, to, start, end) {
+        return Math.max(0, to[start] - from[end] + 3, from[start] - to[end] + 3);
+    }
+
+    document.addEventListener("keydown", (event) => {
+        const distance = WAYS[event.key];
+        const frame = event.target.closest?.(".waterfall-frame");
+        if (!distance || !frame || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+        const links = [...frame.querySelectorAll("tbody a:first-of-type")];
+        const here = event.target.closest("td, th");
+        let next = null;
+        if (here) {
+            const from = here.getBoundingClientRect();
+            let nearest = [Infinity, Infinity];
+            for (const link of links) {
+                const cell = link.closest("td, th");
+                if (cell === here) continue;
+                const [off, beside] = distance(from, cell.getBoundingClientRect());
+                // A pixel of border may overlap.
+                if (off < -3 || beside === Infinity) continue;
+                if (off < nearest[0] - 3 || (off < nearest[0] + 3 && beside < nearest[1])) {
+                    [next, nearest] = [link, [off, beside]];
+                }
+            }
+        } else {
+            next = links[0];
+        }
+        event.preventDefault();
+        if (next) next.focus();
+        else frame.scrollBy({ top: { ArrowUp: -80, ArrowDown: 80 }[event.key] || 0,
+                              left: { ArrowLeft: -80, ArrowRight: 80 }[event.key] || 0 });
+    });
 })();

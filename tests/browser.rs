@@ -3,6 +3,7 @@
 use crate::support::browser::Browser;
 use crate::support::relay::Relay;
 use crate::support::server::Server;
+use crate::support::site::Site;
 use crate::support::wait::until;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -170,6 +171,38 @@ async fn catch_up(browser: &Browser, windows: &[(&str, String)]) {
         until(&format!("{path} to be what a fresh load shows"), LIMIT, same).await;
         assert_eq!(browser.run("return window.loadedOnce").await, true, "{path}: not loaded again");
     }
+}
+
+#[actix::test]
+async fn the_waterfall_is_walked_by_arrow_keys() {
+    let [up, down, left, right, enter] = ["\u{e013}", "\u{e015}", "\u{e012}", "\u{e014}", "\u{e007}"];
+    let site = Site::usual().await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/waterfall?show_events=false", site.url)).await;
+    is_live(&browser).await;
+    browser.run("document.querySelector('.waterfall-frame').focus()").await;
+    let focus = async |keys: &str| {
+        browser.press(keys).await;
+        let href = browser.run("return document.activeElement.getAttribute('href')").await;
+        href.as_str().unwrap_or_default().to_owned()
+    };
+    let log = |build: i64, step: &str| format!("./builders/linux/builds/{build}/steps/{step}/logs/stdio");
+    // From the newest box of `linux` down to where its build starts, and back.
+    let mut steps = 0;
+    while focus(down).await != log(2, "test%20it") {
+        steps += 1;
+        assert!(steps < 10, "the box is not reached");
+    }
+    assert_eq!(focus(down).await, log(2, "compile"));
+    assert_eq!(focus(down).await, "./builders/linux/builds/2");
+    assert_eq!(focus(up).await, log(2, "compile"));
+    assert!(focus(left).await.starts_with("./changes/"), "the column beside it");
+    assert!(focus(right).await.starts_with("./builders/linux/"), "and back");
+    assert!(focus(right).await.starts_with("./builders/mac%2Farm/"), "and on");
+    browser.press(enter).await;
+    becomes(&browser, "what was under the focus", "return location.pathname.startsWith('/builders/mac%2Farm/')").await;
+    browser.quit().await;
+    site.stop().await;
 }
 
 #[actix::test]

@@ -96,6 +96,16 @@ impl Browser {
         self.ask("POST", &format!("/element/{element}/value"), json!({ "text": text })).await;
     }
 
+    /// Presses keys where the focus is.
+    pub async fn press(&self, keys: &str) {
+        let pressed = keys.chars().flat_map(|key| {
+            let key = key.to_string();
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        });
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": pressed.collect::<Value>() });
+        self.ask("POST", "/actions", json!({ "actions": [keyboard] })).await;
+    }
+
     /// The text a reader sees of what a CSS selector finds first.
     pub async fn text(&self, selector: &str) -> String {
         let element = self.element(selector).await;
