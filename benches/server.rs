@@ -13,6 +13,10 @@ const SMALL: u64 = 1_000;
 const LARGE: u64 = 1_000_000;
 /// Page requests per figure; the median counts.
 const SAMPLES: usize = 101;
+/// Web sockets open at once.
+const SOCKETS: usize = 5_000;
+/// Builds on the waterfall that they show.
+const BUSY: u64 = 1_000;
 /// What the flooding step prints.
 const FLOOD: u64 = 1 << 30;
 
@@ -20,6 +24,7 @@ fn main() {
     idle_memory();
     forced_build();
     log_intake();
+    many_sockets();
     much_history();
 }
 
@@ -85,6 +90,92 @@ fn log_intake() {
     );
 }
 
+/// Web sockets at a busy waterfall: from before the POST that forces a build to the first news at the last of them.
+fn many_sockets() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    write_many_builders(folder.path());
+    let filled = signalbox(&["fill", "--builds", &BUSY.to_string()], folder.path()).stderr(Stdio::null()).status();
+    assert!(filled.expect("the binary runs").success());
+    let server = Server::start(folder.path());
+    let (_, page) = server.request("GET", "/waterfall", "");
+    let before = server.memory("VmRSS");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("threads can be started").block_on(async {
+        let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let seq = page.split_once("data-seq=\"").and_then(|(_, rest)| rest.split('"').next()).expect("it is live");
+        let opening = Instant::now();
+        for _ in 0..SOCKETS {
+            tokio::spawn(listen(open_socket(&server.address, seq).await, told.clone()));
+        }
+        println!(
+            "{SOCKETS} web sockets at a waterfall of {} kB: opened in {:?}, {:.1} KiB each (bar: 20)",
+            page.len() / 1000,
+            opening.elapsed(),
+            (server.memory("VmRSS") - before) * 1024.0 / SOCKETS as f64,
+        );
+        // Each is told at once that it is live; the first change is sent whole, later ones as patches.
+        for what in ["told to be live", "the whole page", "a patch", "a patch", "a patch"] {
+            let started = Instant::now();
+            if what != "told to be live" {
+                tokio::task::block_in_place(|| server.force("b00"));
+            }
+            let mut waiting: std::collections::HashSet<usize> = (0..SOCKETS).collect();
+            let mut bytes = 0;
+            while !waiting.is_empty() {
+                let (socket, length): (usize, usize) = news.recv().await.expect("they are all open");
+                waiting.remove(&socket);
+                bytes += length;
+            }
+            println!("{what}: at the last of them after {:?}, {} bytes each", started.elapsed(), bytes / SOCKETS);
+            // Until the build has ended and everybody has been told.
+            while tokio::time::timeout(Duration::from_secs(2), news.recv()).await.is_ok() {}
+        }
+        println!("memory: {before:.0} MiB before, {:.0} MiB now", server.memory("VmRSS"));
+    });
+}
+
+async fn open_socket(address: &str, seq: &str) -> (usize, tokio::net::TcpStream) {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let request = format!(
+        "GET /live?page=waterfall&seq={seq} HTTP/1.1\r\nHost: {address}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("the request can be sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.expect("it answers"));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    (OPENED.fetch_add(1, Ordering::Relaxed), stream)
+}
+
+/// Says how long each text is that a socket is sent.
+async fn listen(
+    (socket, stream): (usize, tokio::net::TcpStream),
+    told: tokio::sync::mpsc::UnboundedSender<(usize, usize)>,
+) -> std::io::Result<()> {
+    use tokio::io::AsyncReadExt;
+    const TEXT: u8 = 0x81;
+    let mut stream = tokio::io::BufReader::new(stream);
+    let mut text = Vec::new();
+    loop {
+        let kind = stream.read_u8().await?;
+        let length = match stream.read_u8().await? {
+            126 => usize::from(stream.read_u16().await?),
+            127 => usize::try_from(stream.read_u64().await?).expect("it is no larger than the memory"),
+            length => usize::from(length),
+        };
+        text.resize(length, 0);
+        stream.read_exact(&mut text).await?;
+        if kind == TEXT && !text.starts_with(b"{\"beat") && told.send((socket, length)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
 /// The same pages over little and much history, and the start on much.
 fn much_history() {
     let pages = ["/waterfall", "/builders/b00", "/one_line_per_build", "/builders"];
@@ -140,7 +231,8 @@ fn write_many_builders(basedir: &Path) {
          c['workers'] = [worker.LocalWorker('local')]\n\
          f = util.BuildFactory([steps.ShellCommand(command=['true'])])\n\
          c['builders'] = [util.BuilderConfig(name='b%s%s' % (n // 10, n % 10), workernames=['local'], factory=f, tags=['t%s' % (n % 4)]) for n in range(20)]\n\
-         c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1')]\n";
+         c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['b00'])]\n\
+         c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(forceBuild=True))]\n";
     fs::write(basedir.join("master.cfg"), config).expect("the folder can be written");
 }
 

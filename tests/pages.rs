@@ -10,6 +10,8 @@ use signalbox::db::{builds, logs, requests};
 use signalbox::model::*;
 use signalbox::status::web::ROUTES;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[actix::test]
 async fn the_front_page_says_what_is_red_since_when_and_whose() {
@@ -579,5 +581,40 @@ async fn what_is_dead_is_listed_and_settled_by_a_form() {
     let site = Site::start("authz=util.Authz(default_action=True, showInternals=True)", history()).await;
     assert_eq!(site.get("/deliveries").await.attributes("form.command", "action"), [""; 0]);
     assert!(site.post("/deliveries/drop", &[("id", "push/1")]).await.header("location").ends_with("authzfail"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_crowd_is_asked_to_come_back_and_builds_start_all_the_same() {
+    let site = Site::start("authz=util.Authz(forceBuild=True)", history()).await;
+    let address = site.url.trim_start_matches("http://").to_owned();
+    let crowd = (0..1_500).map(|number| {
+        let address = address.clone();
+        async move {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            let request = format!("GET /waterfall?crowd={number} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+            let served = head.starts_with("HTTP/1.0 200");
+            let sent_back = head.starts_with("HTTP/1.0 503") && head.to_lowercase().contains("\r\nretry-after: ");
+            assert!(served || sent_back, "{head}");
+            served
+        }
+    });
+    let forced = async {
+        let answer = site.post("/builders/linux/force", &[("forcescheduler", "force")]).await;
+        assert_eq!(answer.status, StatusCode::FOUND);
+        until("the build to run", Duration::from_secs(60), async || {
+            let found = site.server.db.read(|conn| builds::find(conn, "linux", 3)).await.unwrap();
+            found.map(drop)
+        })
+        .await;
+    };
+    let (served, ()) = futures::join!(futures::future::join_all(crowd), forced);
+    let served = served.into_iter().filter(|served| *served).count();
+    assert!(served > 0 && served < 1_500, "{served} of 1500");
+    assert_eq!(site.get("/waterfall").await.status, StatusCode::OK, "and then it is quiet again");
     site.stop().await;
 }

@@ -1,7 +1,7 @@
 //! The lines of a log that hold a text, found while the log goes by in pieces.
 //!
 //! Capital letters and small ones are the same (ASCII only), colour codes are not part of the text, and nothing is found
-//! over a line end. What is held is the line that has not ended yet; a line longer than [`LONG`] is looked through in
+//! over a line end. What is held is the line that has not ended yet; a line longer than `LONG` is looked through in
 //! stretches that overlap, so memory stays small whatever the log holds and wherever its pieces are cut.
 
 use super::log_text::{LogHtml, Part, parts};

@@ -37,7 +37,7 @@ pub enum Fault {
     Media,
     #[error("the master is not answering just now")]
     NoMaster,
-    #[error("too many pages are open just now")]
+    #[error("too many pages are asked for just now")]
     Busy,
     #[error("the database cannot be read just now")]
     Db(#[from] DbError),

@@ -11,7 +11,8 @@
 //! a pure `view(facts, now)` → the template of the same name. The way of a form: the same, then
 //! `viewer::Viewer::may` gives the permit without which no order can be sent.
 //!
-//! The server's threads are its own: a page never holds up the master, and reading never holds up writing. Several
+//! The server's threads are its own: a page never holds up the master, and reading never holds up writing; only so many
+//! pages are read for at once (`turns`), and past that many more visitors are asked to come back. Several
 //! WebStatus with other ports, rights and templates may run at once.
 //!
 //! Not here: who may do what (`master::authz`), words and templates (`render`).
@@ -31,6 +32,7 @@ mod routes;
 mod server;
 mod site;
 mod told;
+mod turns;
 mod viewer;
 
 pub use config::{Config, KIND};

@@ -6,6 +6,7 @@
 use super::config::{Addresses, CommentLink, Config, Revlink};
 use super::live::Shows;
 use super::server::Setup;
+use super::turns::Turns;
 use crate::changes::SourceView;
 use crate::clock::Clock;
 use crate::config::{Arg, Callback, Config as MasterConfig};
@@ -100,6 +101,8 @@ pub struct Site {
     pub(super) public_html: PathBuf,
     /// Becomes true when the server is about to end: what follows a log or waits for news ends then.
     pub(super) closing: watch::Receiver<bool>,
+    /// Whose turn it is to read.
+    pub(super) turns: Turns,
     /// The pages that somebody has open.
     pub(super) shows: Shows,
     /// Pages of revisions found before, by revision and repository.
@@ -122,6 +125,7 @@ impl Site {
             templates: Templates::new(folders),
             public_html: setup.basedir.join(&settings.public_html),
             closing,
+            turns: Turns::default(),
             shows: Shows::default(),
             known_revisions: Mutex::default(),
             settings,

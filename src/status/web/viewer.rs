@@ -211,7 +211,9 @@ impl Viewer {
             let seq = crate::db::events::last(conn)?;
             Ok((seq, query(&mut Reader { conn, site: &site })))
         };
+        let turn = self.visitor.site.turns.next().await?;
         let (seq, facts) = reading.read(read).await?;
+        drop(turn);
         self.visitor.seq.fetch_min(seq, Ordering::Relaxed);
         facts
     }
