@@ -41,6 +41,7 @@
         address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
         address.searchParams.set("page", main.dataset.page);
         address.searchParams.set("seq", seq);
+        address.searchParams.set("user", main.dataset.user);
         if (offlineSince) say("catching-up", "catching up");
         const opened = new WebSocket(address);
         socket = opened;

@@ -1,11 +1,13 @@
 //! Pages in a real browser: live with scripts, whole without.
 
 use crate::support::browser::Browser;
+use crate::support::facts::build;
 use crate::support::relay::Relay;
 use crate::support::server::Server;
-use crate::support::site::Site;
+use crate::support::site::{Site, history};
 use crate::support::wait::until;
 use serde_json::{Value, json};
+use signalbox::model::Event;
 use std::time::Duration;
 
 /// A builder whose steps end when the file `go` is there.
@@ -141,7 +143,11 @@ async fn after_a_kill_or_a_cut_each_page_is_what_a_fresh_load_shows() {
     // The server goes, in the middle of a build.
     std::fs::remove_file(server.basedir().join("go")).unwrap();
     server.post("/builders/linux/force", "forcescheduler=force").await;
-    becomes(&browser, "being live", &format!("{said} === 'live'")).await;
+    until("the build to run", LIMIT, async || {
+        let builder = server.json("/json/builders/linux").await;
+        (builder["currentBuilds"] == json!([1])).then_some(())
+    })
+    .await;
     relay.cut();
     server.kill();
     let_go(&server).await;
@@ -201,6 +207,24 @@ async fn the_waterfall_is_walked_by_arrow_keys() {
     assert!(focus(right).await.starts_with("./builders/mac%2Farm/"), "and on");
     browser.press(enter).await;
     becomes(&browser, "what was under the focus", "return location.pathname.startsWith('/builders/mac%2Farm/')").await;
+    browser.quit().await;
+    site.stop().await;
+}
+
+#[actix::test]
+async fn pages_of_those_who_log_in_are_live_too() {
+    let options = "authz=util.Authz(view='auth', forceBuild='auth', auth=util.BasicAuth([('ada', 'engine')]))";
+    let site = Site::start(options, history()).await;
+    let browser = Browser::start().await;
+    browser.open(&site.url.replace("http://", "http://ada:engine@")).await;
+    browser.open(&format!("{}/builders/linux", site.url)).await;
+    is_live(&browser).await;
+    let force = "return document.querySelectorAll('form[action$=force]').length";
+    assert_eq!(browser.run(force).await, 1);
+    let begun = Event::BuildStarted { build: build("linux", 3) };
+    site.server.hub.record(begun).await.unwrap();
+    becomes(&browser, "the build", "return !!document.querySelector('.current a[href$=\"builds/3\"]')").await;
+    assert_eq!(browser.run(force).await, 1, "what only she may do is still there");
     browser.quit().await;
     site.stop().await;
 }

@@ -180,6 +180,7 @@ async fn only_live_pages_and_our_own_are_answered() {
         assert_eq!(refused(page, "0", &[]).await, 404, "{page}");
     }
     assert_eq!(refused("waterfall", "many", &[]).await, 400);
+    assert_eq!(refused("waterfall", "0&user=ada", &[]).await, 403, "the page was made for someone else");
     assert_eq!(refused("waterfall", "0", &[("origin", "http://evil.example.org")]).await, 403);
     assert_eq!(refused("waterfall", "0", &[("sec-fetch-site", "cross-site")]).await, 403);
     assert_eq!(site.get("/live?page=waterfall").await.status.as_u16(), 400);

@@ -103,6 +103,16 @@ pub enum Who {
     },
 }
 
+impl Who {
+    /// The name they log in with.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Who::Anonymous => None,
+            Who::User { name, .. } => Some(name),
+        }
+    }
+}
+
 /// The rights of one status target, as its `authz` option gives them.
 pub struct Authz {
     config: AuthzConfig,

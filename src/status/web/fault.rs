@@ -29,6 +29,8 @@ pub enum Fault {
     /// The browser says the form came from another site.
     #[error("this form was sent from another site and is refused")]
     Forged,
+    #[error("the page was made for someone else")]
+    SomeoneElse,
     #[error("this address takes {0} only")]
     Method(&'static str),
     #[error("what was sent is too large")]
@@ -88,7 +90,7 @@ impl ResponseError for Fault {
         match self {
             Fault::NotFound { .. } => StatusCode::NOT_FOUND,
             Fault::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Fault::Refused { .. } | Fault::Forged => StatusCode::FORBIDDEN,
+            Fault::Refused { .. } | Fault::Forged | Fault::SomeoneElse => StatusCode::FORBIDDEN,
             Fault::NoView | Fault::LogIn => StatusCode::UNAUTHORIZED,
             Fault::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

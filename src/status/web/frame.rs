@@ -61,6 +61,8 @@ pub struct Live {
     address: String,
     /// The newest event when its facts were read.
     seq: Seq,
+    /// Who it was made for: a browser that does not say so of its socket gets no news that were made for others.
+    user: String,
 }
 
 #[derive(Serialize)]
@@ -110,11 +112,13 @@ impl Frame {
     }
 
     /// Names what the page's script needs to keep it live, where it can be.
-    pub(super) fn live(mut self, path: &str, fields: &Fields, seq: Seq) -> Frame {
+    pub(super) fn live(mut self, who: &Who, path: &str, fields: &Fields, seq: Seq) -> Frame {
         let lasting = fields.iter().filter(|(name, _)| !matches!(*name, "alert_msg" | "reload"));
         let address = format!("{path}{}", encode(lasting));
-        if address.len() <= LONGEST_ADDRESS && Page::at(&address).is_some() {
-            self.live = Some(Live { address, seq });
+        // A password in the address is not written into the page.
+        let secret = fields.get("passwd").is_some();
+        if !secret && address.len() <= LONGEST_ADDRESS && Page::at(&address).is_some() {
+            self.live = Some(Live { address, seq, user: who.user().unwrap_or_default().to_owned() });
         }
         self
     }

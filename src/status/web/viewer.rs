@@ -160,7 +160,7 @@ impl Visitor {
         let frame = Frame::new(&self.site, &self.links, &self.who, &self.fields, title, current);
         match self.seq.load(Ordering::Relaxed) {
             UNREAD => frame,
-            seq => frame.live(&self.path, &self.fields, seq),
+            seq => frame.live(&self.who, &self.path, &self.fields, seq),
         }
     }
 }

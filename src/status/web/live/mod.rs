@@ -14,7 +14,7 @@
 //! * `{"reload": true}`: this address has another answer now.
 //! * `{"beat": true}`: the server is there, every 15 seconds.
 //!
-//! The browser says nothing. One that takes nothing is forgotten once its mailbox is full, and cut off by the system
+//! The browser says nothing more. One that takes nothing is forgotten once its mailbox is full, and cut off by the system
 //! when it has taken nothing for [`STALLED`].
 
 mod page;
@@ -56,11 +56,7 @@ pub(super) struct Shows(Mutex<HashMap<Key, Addr<Show>>>);
 impl Shows {
     /// The show at this address, started if there is none; `None` when there are too many.
     pub fn at(&self, site: &Arc<Site>, who: &Who, page: Page, address: &str) -> Option<Addr<Show>> {
-        let user = match who {
-            Who::Anonymous => None,
-            Who::User { name, .. } => Some(name.clone()),
-        };
-        let key = Key { user, address: address.to_owned() };
+        let key = Key { user: who.user().map(str::to_owned), address: address.to_owned() };
         let mut shows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(show) = shows.get(&key).filter(|show| show.connected()) {
             return Some(show.clone());

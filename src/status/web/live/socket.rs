@@ -29,7 +29,9 @@ const LARGEST_FRAME: usize = 1024;
 
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// `/live?page=builders/linux&seq=4711`: news of a page, for as long as it is open.
+/// `/live?page=builders/linux&seq=4711&user=ada`: news of a page, for as long as it is open.
+///
+/// `user` is who the page was made for, if that is said.
 pub async fn connect(
     request: HttpRequest,
     visitor: Visitor,
@@ -43,6 +45,9 @@ pub async fn connect(
         let what = format!("there is no live page at \"{}\"", super::super::fault::short(&address));
         Fault::NotFound { what, parent: String::new() }
     })?;
+    if visitor.fields.get("user").is_some_and(|user| user != visitor.who.user().unwrap_or_default()) {
+        return Err(Fault::SomeoneElse.into());
+    }
     let viewer = visitor.viewer().await?;
     // Not left to the end: nothing is begun for what is no web socket.
     handshake(&request)?;
