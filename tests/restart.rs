@@ -40,7 +40,9 @@ async fn killed_a_hundred_times_it_keeps_every_fact_it_told() {
     }
     let idle = || async {
         let builders = server.json("/json/builders").await;
-        let quiet = |builder: &Value| builder["state"] == "idle" && builder["pendingBuilds"] == 0;
+        let quiet = |builder: &Value| {
+            builder["state"] == "idle" && builder["pendingBuilds"] == 0 && builder["currentBuilds"] == json!([])
+        };
         builders.as_object().unwrap().values().all(quiet).then_some(())
     };
     until("all builds have ended", Duration::from_secs(120), idle).await;
@@ -93,8 +95,14 @@ fn build_numbers_have_no_gap_or_repeat(stored: &BTreeMap<i64, Value>) {
 }
 
 async fn no_build_is_left_running(server: &Server, stored: &BTreeMap<i64, Value>) {
-    let ended = |name: &str| stored.values().filter(|event| event["event"] == name).count();
-    assert_eq!(ended("buildStarted"), ended("buildFinished"));
+    let builds = |name: &str| {
+        let told = stored.values().filter(|event| event["event"] == name).map(|event| &event["build"]);
+        let mut builds: Vec<String> = told.map(|build| format!("{} #{}", build["builder"], build["number"])).collect();
+        builds.sort();
+        builds
+    };
+    let builders = server.json("/json/builders").await;
+    assert_eq!(builds("buildStarted"), builds("buildFinished"), "{builders}\n{}", server.errors());
     let retried = stored.values().filter(|e| e["event"] == "buildFinished" && e["build"]["results"] == 5).count();
     assert!(retried > 0, "no build was interrupted, so nothing was tried");
     for builder in ["one", "two"] {
