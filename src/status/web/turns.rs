@@ -1,4 +1,6 @@
 //! How many pages are read for at once, so that no crowd at the pages ever holds up the master or fills the memory.
+//!
+//! Orders need no turn: what people may do goes through however many look on.
 
 use super::fault::Fault;
 use std::sync::atomic::{AtomicUsize, Ordering};

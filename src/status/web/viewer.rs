@@ -49,6 +49,8 @@ pub struct Visitor {
     pub fields: Fields,
     /// From the site's root, without the query.
     path: String,
+    /// They look at a page, and so wait for their turn to read; orders never do.
+    waits: bool,
     /// The newest event when the facts shown were read; [`UNREAD`] before.
     seq: AtomicI64,
 }
@@ -84,7 +86,8 @@ impl FromRequest for Visitor {
                 fields = fields.overlaid(form(&request, payload).await?);
             }
             let who = identity::who(&site, &request, &fields).await;
-            Ok(Visitor::new(site, who, request.uri().path(), fields))
+            let waits = request.method() != Method::POST;
+            Ok(Visitor { waits, ..Visitor::new(site, who, request.uri().path(), fields) })
         }
         .boxed_local()
     }
@@ -120,7 +123,7 @@ async fn form(request: &HttpRequest, mut payload: Payload) -> Result<Fields, Fau
 impl Visitor {
     fn new(site: Arc<Site>, who: Who, path: &str, fields: Fields) -> Visitor {
         let (links, path) = (Links::from_path(path), path.trim_start_matches('/').to_owned());
-        Visitor { site, who, links, fields, path, seq: AtomicI64::new(UNREAD) }
+        Visitor { site, who, links, fields, path, waits: true, seq: AtomicI64::new(UNREAD) }
     }
 
     /// Someone who looks on at an address, given from the site's root.
@@ -211,7 +214,10 @@ impl Viewer {
             let seq = crate::db::events::last(conn)?;
             Ok((seq, query(&mut Reader { conn, site: &site })))
         };
-        let turn = self.visitor.site.turns.next().await?;
+        let turn = match self.visitor.waits {
+            true => Some(self.visitor.site.turns.next().await?),
+            false => None,
+        };
         let (seq, facts) = reading.read(read).await?;
         drop(turn);
         self.visitor.seq.fetch_min(seq, Ordering::Relaxed);
