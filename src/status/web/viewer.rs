@@ -80,9 +80,7 @@ impl FromRequest for Visitor {
             let site = site.clone().into_inner();
             let mut fields = Fields::parse(request.query_string());
             if let Some(payload) = posted {
-                if identity::is_forged(&request, &site.config().buildbot_url) {
-                    return Err(Fault::Forged);
-                }
+                refuse_forged(&site, &request)?;
                 fields = fields.overlaid(form(&request, payload).await?);
             }
             let who = identity::who(&site, &request, &fields).await;
@@ -100,6 +98,13 @@ impl FromRequest for Viewer {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let visitor = Visitor::from_request(request, payload);
         async move { visitor.await?.viewer().await }.boxed_local()
+    }
+}
+
+fn refuse_forged(site: &Site, request: &HttpRequest) -> Result<(), Fault> {
+    match identity::is_forged(request, &site.config().buildbot_url) {
+        true => Err(Fault::Forged),
+        false => Ok(()),
     }
 }
 
@@ -134,10 +139,7 @@ impl Visitor {
 
     /// For requests that say or do more than a link may.
     pub fn refuse_forged(&self, request: &HttpRequest) -> Result<(), Fault> {
-        match identity::is_forged(request, &self.site.config().buildbot_url) {
-            true => Err(Fault::Forged),
-            false => Ok(()),
-        }
+        refuse_forged(&self.site, request)
     }
 
     /// Lets them in, if they may view.

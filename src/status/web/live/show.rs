@@ -55,9 +55,7 @@ pub struct Show {
     page: Page,
     key: Key,
     watchers: HashMap<u64, Watcher>,
-    /// What was rendered last, and how many contents there have been.
-    content: Option<String>,
-    number: u64,
+    content: Option<Content>,
     /// The newest event that may have changed the page.
     news: Seq,
     /// Something happened since the last rendering began.
@@ -67,6 +65,15 @@ pub struct Show {
     began: Instant,
     cost: Duration,
     subscription: Option<SubscriptionId>,
+}
+
+/// What was rendered last.
+struct Content {
+    /// How many there have been.
+    number: u64,
+    text: Arc<str>,
+    /// The message with all of it, made once for everybody.
+    whole: Frame,
 }
 
 struct Watcher {
@@ -95,7 +102,6 @@ impl Show {
             key,
             watchers: HashMap::new(),
             content: None,
-            number: 0,
             news: 0,
             stale: false,
             busy: false,
@@ -105,9 +111,9 @@ impl Show {
         }
     }
 
-    /// Arranges for a rendering, unless one is.
+    /// Arranges for a rendering, unless one is, or nobody looks.
     fn soon(&mut self, ctx: &mut Context<Self>, least: Duration) {
-        if self.busy {
+        if self.busy || self.watchers.is_empty() {
             return;
         }
         self.busy = true;
@@ -117,17 +123,27 @@ impl Show {
 
     fn render(&mut self, ctx: &mut Context<Self>) {
         self.began = Instant::now();
-        self.stale = false;
+        let news = std::mem::take(&mut self.stale);
         let (page, site, who, address) =
             (self.page.clone(), self.site.clone(), self.who.clone(), self.key.address.clone());
-        let rendered = async move { page.content(site, who, &address).await };
-        ctx.spawn(rendered.into_actor(self).map(|rendered, show, ctx| {
+        let (number, old) = match &self.content {
+            Some(content) => (content.number, Some(content.text.clone())),
+            None => (0, None),
+        };
+        let rendered = async move {
+            let text = page.content(site, who, &address).await?;
+            // Comparing large pages takes a while, and this thread answers others as well.
+            let made = actix_rt::task::spawn_blocking(move || Content::after(number, old.as_deref(), &text));
+            made.await.map_err(|_| Fault::Busy)
+        };
+        ctx.spawn(rendered.into_actor(self).map(move |rendered, show, ctx| {
             show.cost = show.began.elapsed();
             show.busy = false;
             match rendered {
-                Ok(content) => show.send_out(content),
+                Ok((content, patch)) => show.send_out(content, patch, news),
                 Err(fault) if fault.status_code().is_server_error() => {
                     tracing::debug!(error = &fault as &dyn std::error::Error, "a live page cannot be rendered");
+                    show.stale |= news;
                     return show.soon(ctx, AGAIN);
                 }
                 Err(fault) => show.end(&fault),
@@ -138,34 +154,20 @@ impl Show {
         }));
     }
 
-    /// Sends everybody what they lack, each kind of message made once.
-    fn send_out(&mut self, content: String) {
-        let old = self.content.replace(content);
-        let new = self.content.as_deref().unwrap_or_default();
-        let changed = old.as_deref() != Some(new);
-        if changed {
-            self.number += 1;
-        }
-        let number = self.number;
-        let mut whole = None;
-        let mut whole = || whole.get_or_insert_with(|| frame(&json!({ "number": number, "content": new }))).clone();
-        let mut patch = None;
-        let mut patch = || {
-            let patch = patch.get_or_insert_with(|| {
-                let patch = patch::between(old.as_deref().unwrap_or_default(), new);
-                frame(&json!({ "number": number, "patch": patch }))
-            });
-            patch.clone()
-        };
+    /// Sends everybody what they lack. `news` says that something happened before this was rendered.
+    fn send_out(&mut self, content: Content, patch: Option<Frame>, news: bool) {
         self.watchers.retain(|_, watcher| {
-            let sent = match watcher.has {
-                Has::Content if !changed => return true,
-                Has::Content => patch(),
-                Has::Page | Has::Past => whole(),
+            let sent = match (watcher.has, &patch) {
+                (Has::Content, Some(patch)) => patch,
+                (Has::Content, None) => return true,
+                // What they loaded is as good.
+                (Has::Page, None) if !news => return true,
+                (Has::Page | Has::Past, _) => &content.whole,
             };
             watcher.has = Has::Content;
-            watcher.send(sent)
+            watcher.send(sent.clone())
         });
+        self.content = Some(content);
     }
 
     /// The address has another answer now; what it is, a fresh load shows.
@@ -176,6 +178,18 @@ impl Show {
             watcher.send(reload.clone());
             false
         });
+    }
+}
+
+impl Content {
+    /// What follows content `number`, and the patch if anything changed between the two.
+    fn after(number: u64, old: Option<&str>, text: &str) -> (Content, Option<Frame>) {
+        let changed = old != Some(text);
+        let number = if changed { number + 1 } else { number };
+        let patch = old.filter(|_| changed).map(|old| patch::between(old, text));
+        let patch = patch.map(|patch| frame(&json!({ "number": number, "patch": patch })));
+        let whole = frame(&json!({ "number": number, "content": text }));
+        (Content { number, text: text.into(), whole }, patch)
     }
 }
 
@@ -246,25 +260,41 @@ impl Handler<Join> for Show {
             watcher.send(frame(&json!({ "live": true })));
         } else {
             watcher.has = Has::Past;
-            match &self.content {
-                Some(content) if !self.stale => {
-                    watcher.send(frame(&json!({ "number": self.number, "content": content })));
-                    watcher.has = Has::Content;
-                }
-                _ => self.soon(ctx, Duration::ZERO),
+            if let Some(content) = self.content.as_ref().filter(|_| !self.stale) {
+                watcher.send(content.whole.clone());
+                watcher.has = Has::Content;
             }
         }
+        let waits = watcher.has == Has::Past;
         self.watchers.insert(id, watcher);
+        if waits {
+            self.soon(ctx, Duration::ZERO);
+        }
     }
 }
 
 impl Handler<Leave> for Show {
     type Result = ();
 
-    fn handle(&mut self, Leave(id): Leave, ctx: &mut Self::Context) {
+    /// It stays for a moment when the last has gone: who loads the page again finds it.
+    fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
         self.watchers.remove(&id);
-        if self.watchers.is_empty() {
-            ctx.stop();
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_that_says_the_same_is_the_same_content() {
+        let (first, patch) = Content::after(0, None, "a\nb");
+        assert_eq!((first.number, patch.is_none()), (1, true), "there is nothing yet to be patched");
+        let (same, patch) = Content::after(1, Some("a\nb"), "a\nb");
+        assert_eq!((same.number, patch.is_none()), (1, true));
+        let (other, patch) = Content::after(1, Some("a\nb"), "a\nc");
+        assert_eq!(other.number, 2);
+        assert_eq!(&*patch.unwrap().0, r#"{"number":2,"patch":[[1,1,["c"]]]}"#);
+        assert_eq!(&*other.whole.0, r#"{"number":2,"content":"a\nc"}"#);
     }
 }
