@@ -18,8 +18,8 @@
     let pause = FIRST_PAUSE;
     let retry = 0, watchdog = 0;
     let offlineSince = null;
-    // The lines of the content shown, once the server has sent them, and their number.
-    let lines = null, number = 0;
+    // The lines of the content shown, as the server numbers them, and what it knows them by.
+    let lines = main.innerHTML.split("\n"), version = main.dataset.version;
     // The newest event this page shows; what was missed is asked for with it.
     let seq = main.dataset.seq;
 
@@ -41,6 +41,7 @@
         address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
         address.searchParams.set("page", main.dataset.page);
         address.searchParams.set("seq", seq);
+        address.searchParams.set("version", version);
         address.searchParams.set("user", main.dataset.user);
         if (offlineSince) say("catching-up", "catching up");
         const opened = new WebSocket(address);
@@ -57,8 +58,7 @@
     function lost() {
         clearTimeout(watchdog);
         socket = null;
-        // What was shown may be old by now: the whole is sent when the server is back.
-        lines = null;
+        // What is shown may be old by now: what is missing is sent when the server is back.
         seq = "0";
         offlineSince = offlineSince || new Date();
         say("offline", "offline since " + clock(offlineSince));
@@ -83,14 +83,16 @@
         if (message.content !== undefined) {
             lines = message.content.split("\n");
         } else if (message.patch) {
-            if (!lines || message.number !== number + 1) {
+            if (message.from !== version || message.lines !== lines.length) {
+                // Of something else than what is here: without a version the whole is sent.
+                version = "";
                 socket.close();
                 return;
             }
             for (const [at, removed, added] of message.patch) lines.splice(at, removed, ...added);
         }
-        if (message.number !== undefined) {
-            number = message.number;
+        if (message.version) {
+            version = message.version;
             show(lines.join("\n"));
         }
         pause = FIRST_PAUSE;

@@ -52,9 +52,6 @@ pub struct Site {
     _config: watch::Sender<Arc<signalbox::config::Config>>,
 }
 
-/// The body of an answer that is not read to its end at once.
-type Pieces = actix_web::dev::Decompress<actix_web::dev::Payload>;
-
 /// The web socket of an open page.
 pub struct Live {
     sink: Pin<Box<dyn Sink<Message, Error = ProtocolError>>>,
@@ -188,7 +185,12 @@ impl Site {
     }
 
     /// The answer as it comes, for those that do not end soon.
-    pub async fn open(&self, path: &str) -> ClientResponse<Pieces> {
+    pub async fn open(
+        &self,
+        path: &str,
+    ) -> ClientResponse<
+        impl futures::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>> + Unpin + use<>,
+    > {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
