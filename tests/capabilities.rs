@@ -21,3 +21,4 @@ mod scheduling;
 mod status_push;
 mod supervision;
 mod support;
+mod times;
