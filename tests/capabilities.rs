@@ -13,6 +13,7 @@ mod house;
 mod hub;
 mod json;
 mod live;
+mod looks;
 mod outbox;
 mod pages;
 mod reconfig;
