@@ -1,11 +1,184 @@
-// What pages do beyond being read: they stay as a fresh load would show them, and the waterfall is walked by arrows.
+// What pages do beyond being read: they tell times in the reader's zone and count on, they stay as a fresh load would show
+// them, and the waterfall is walked by arrows.
 //
 // The server renders; this puts what it sends in place. Without it every page works, only not by itself.
 "use strict";
 
+// What changes while it is looked at, and as it was loaded, before anything is told in other words.
+const main = document.getElementById("content");
+const loaded = main ? main.innerHTML : "";
+
+// Times in the reader's zone, and words that count: what `src/render/times.rs` and `src/render/counted.rs` write, told
+// again with the same words.
+const times = (() => {
+    const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+
+    let ahead = lead();
+    // Elements whose words or bars change with time.
+    let counting = [];
+    let timer = 0;
+
+    // How far the server's clock is ahead of this one. A page kept for the way back says what was so long ago.
+    function lead() {
+        const footer = document.getElementById("footer");
+        const loaded = performance.getEntriesByType("navigation")[0];
+        if (!footer || !footer.dataset.now || !loaded || loaded.type === "back_forward") return 0;
+        return footer.dataset.now / 1000 - (performance.timeOrigin + loaded.responseStart);
+    }
+
+    // The server's present moment, in milliseconds.
+    function now() {
+        return Date.now() + ahead;
+    }
+
+    function two(number) {
+        return String(number).padStart(2, "0");
+    }
+
+    function offset(moment) {
+        const minutes = -moment.getTimezoneOffset();
+        const size = Math.abs(minutes);
+        return (minutes < 0 ? "-" : "+") + two(Math.floor(size / 60)) + ":" + two(size % 60);
+    }
+
+    function day(moment) {
+        return [DAYS[moment.getDay()], two(moment.getDate()), MONTHS[moment.getMonth()], moment.getFullYear()].join(" ");
+    }
+
+    const SHAPES = {
+        short: (moment) => two(moment.getHours()) + ":" + two(moment.getMinutes()),
+        clock: (moment) => SHAPES.short(moment) + ":" + two(moment.getSeconds()),
+        minute: (moment) => MONTHS[moment.getMonth()] + " " + two(moment.getDate()) + " " + SHAPES.short(moment),
+        full: (moment) => day(moment) + " " + SHAPES.clock(moment),
+    };
+
+    function say(element, words) {
+        if (element.textContent !== words) element.textContent = words;
+    }
+
+    // Tells every moment below `root` in the reader's zone.
+    function tell(root) {
+        for (const element of root.querySelectorAll("time[data-shape]")) {
+            const moment = new Date(element.dateTime);
+            if (isNaN(moment) || !SHAPES[element.dataset.shape]) continue;
+            say(element, SHAPES[element.dataset.shape](moment));
+            const exact = SHAPES.full(moment) + " " + offset(moment).replace(":", "");
+            if (element.title !== exact) element.title = exact;
+        }
+        const zone = offset(new Date(now()));
+        for (const element of root.querySelectorAll(".zone")) say(element, zone === "+00:00" ? "UTC" : zone);
+        for (const table of root.querySelectorAll("table.waterfall")) name_days(table);
+    }
+
+    // The waterfall names the day where it is another than in the row above; today needs no name.
+    function name_days(table) {
+        let before = day(new Date(now()));
+        for (const element of table.querySelectorAll("tbody .Time time")) {
+            const its = day(new Date(element.dateTime));
+            let name = element.parentNode.querySelector(".day");
+            if (its === before) {
+                if (name) name.remove();
+                continue;
+            }
+            before = its;
+            if (!name) {
+                name = document.createElement("span");
+                name.className = "day";
+                element.before(name);
+            }
+            say(name, its);
+        }
+    }
+
+    // `4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`.
+    function brief(milliseconds) {
+        const seconds = Math.floor(milliseconds / 1000);
+        if (seconds === 0 && milliseconds > 0) return "< 1 s";
+        if (seconds < MINUTE) return seconds + " s";
+        if (seconds < HOUR) return parts(seconds, MINUTE, "min", 1, "s");
+        if (seconds < DAY) return parts(seconds, HOUR, "h", MINUTE, "min");
+        return parts(seconds, DAY, "d", HOUR, "h");
+    }
+
+    function parts(seconds, large, large_name, small, small_name) {
+        const rest = Math.floor(seconds % large / small);
+        return Math.floor(seconds / large) + " " + large_name + (rest ? " " + rest + " " + small_name : "");
+    }
+
+    // In whole minutes from the first one on.
+    function coarse(milliseconds) {
+        const minute = MINUTE * 1000;
+        return brief(milliseconds < minute ? milliseconds : milliseconds - milliseconds % minute);
+    }
+
+    // `past` is how long ago the moment was, at least 0; `future` how far off it is.
+    const WORDS = {
+        ago: (past) => coarse(past) + " ago",
+        for: (past) => brief(past),
+        left: (past, future) => future > 0 ? brief(future) + " left" : "late by " + brief(past),
+        in: (past, future) => future > 0 ? "in " + coarse(future) : "now",
+    };
+
+    function count(element, moment) {
+        const words = WORDS[element.dataset.count];
+        const off = Number(element.dataset.at) - moment;
+        if (words) say(element, words(Math.max(0, -off), off));
+    }
+
+    function move(bar, moment) {
+        const from = Number(bar.dataset.from), to = Number(bar.dataset.to);
+        const part = Math.floor(Math.min(99, Math.max(1, (moment - from) / Math.max(1, to - from) * 100)));
+        bar.classList.toggle("late", to <= moment);
+        bar.setAttribute("aria-valuenow", part);
+        bar.firstElementChild.setAttribute("width", part + "%");
+    }
+
+    function advance(elements) {
+        const moment = now();
+        for (const element of elements) (element.dataset.count ? count : move)(element, moment);
+    }
+
+    function found(root) {
+        return [...root.querySelectorAll("[data-count], svg[data-to]")];
+    }
+
+    function tick() {
+        clearTimeout(timer);
+        if (document.hidden || !counting.length) return;
+        advance(counting);
+        timer = setTimeout(tick, 1000 - now() % 1000);
+    }
+
+    // Looks again for what counts: the page has changed, or is looked at again.
+    function watch() {
+        counting = found(document);
+        tick();
+    }
+
+    document.addEventListener("visibilitychange", watch);
+    tell(document);
+    watch();
+
+    return {
+        // The server says what time it is: the page may have been kept for a while.
+        set(moment) {
+            ahead = moment - Date.now();
+        },
+        // Makes what the server sent say what this page says of the same moments.
+        prepare(fresh) {
+            tell(fresh);
+            advance(found(fresh));
+            // What stands there is brought to the same second, so that only true differences are put in place.
+            advance(counting);
+        },
+        watch,
+    };
+})();
+
 // Live pages.
 (() => {
-    const main = document.getElementById("content");
     const sign = document.getElementById("live");
     if (!main || !sign || !main.dataset.live || !("WebSocket" in window)) return;
 
@@ -19,7 +192,7 @@
     let retry = 0, watchdog = 0;
     let offlineSince = null;
     // The lines of the content shown, as the server numbers them, and what it knows them by.
-    let lines = main.innerHTML.split("\n"), version = main.dataset.version;
+    let lines = loaded.split("\n"), version = main.dataset.version;
     // The newest event this page shows; what was missed is asked for with it.
     let seq = main.dataset.seq;
 
@@ -80,6 +253,7 @@
         listen();
         if (message.beat) return;
         if (message.reload) return location.reload();
+        if (message.now) times.set(message.now);
         if (message.content !== undefined) {
             lines = message.content.split("\n");
         } else if (message.patch) {
@@ -103,7 +277,9 @@
     function show(content) {
         const fresh = document.createElement("template");
         fresh.innerHTML = content;
+        times.prepare(fresh.content);
         morph(main, fresh.content);
+        times.watch();
     }
 
     // Makes the children of `old` like those of `fresh`, keeping what is the same: where the reader is, what they

@@ -35,12 +35,12 @@ async fn is_live(browser: &Browser) {
     becomes(browser, "the page to be live", "return document.getElementById('live').textContent === 'live'").await;
 }
 
-/// Whether the content is, element by element, that of the page as it is loaded now. Ages and durations of the moment
-/// aside, as both were not made in the same one.
+/// Whether the content is, element by element, that of the page as it is loaded now. What counts with time is left aside,
+/// as both were not made in the same moment.
 const AS_LOADED_NOW: &str = "
 const content = (page) => {
     const main = page.getElementById('content').cloneNode(true);
-    main.querySelectorAll('.age, .elapsed, .duration, .muted, .headline, rect').forEach((one) => one.remove());
+    main.querySelectorAll('[data-count], .progress, .duration').forEach((one) => one.remove());
     return main.innerHTML;
 };
 return fetch(location.href).then((answer) => answer.text()).then((text) => {

@@ -81,8 +81,10 @@ async fn what_no_event_tells_of_shows_soon() {
         (moment(&page) != moment(&before)).then_some(())
     })
     .await;
-    // Made anew and saying the same it is the same page still.
-    assert_eq!(again(&site, "/changes", &changes).await.status, StatusCode::NOT_MODIFIED);
+    // Made anew in the same minute and saying the same it is the same page still.
+    let minute = |page: &Answer| moment(page).rsplit_once(':').unwrap().0.to_owned();
+    let known = again(&site, "/changes", &changes).await;
+    assert!(known.status == StatusCode::NOT_MODIFIED || minute(&known) != minute(&changes));
     site.stop().await;
 }
 

@@ -6,6 +6,7 @@
 //! Not here: what is shown (the views, `status/web/pages`), 0.8's JSON objects ([`asdict`] has those).
 
 pub mod asdict;
+pub mod counted;
 pub mod html;
 pub mod links;
 pub mod log_find;

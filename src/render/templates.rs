@@ -1,11 +1,12 @@
 //! The handlebars registry: built-in templates, with those of the operator's folders in their place.
 
 use super::asdict::quote;
+use super::counted::Counted;
 use super::times::{self, Shape};
 use crate::model::Time;
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason};
 use rust_embed::RustEmbed;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -178,6 +179,7 @@ fn built_in() -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
     registry.register_helper("time", Box::new(time));
+    registry.register_helper("count", Box::new(count));
     registry.register_helper("quote", Box::new(quoted));
     for file in BuiltIn::iter() {
         if let (Some(name), Some(text)) = (template_name(Path::new(file.as_ref())), BuiltIn::get(&file)) {
@@ -197,6 +199,16 @@ fn time(helper: &Helper, _: &Handlebars, _: &Context, _: &mut RenderContext, out
     let shape = shape.ok_or(RenderErrorReason::ParamNotFoundForIndex("time", 1))?;
     if let Some(time) = helper.param(0).and_then(|time| time.value().as_i64()) {
         out.write(&times::element(Time(time), shape))?;
+    }
+    Ok(())
+}
+
+/// `{{count age}}`: words that the page counts on; nothing where there are none.
+fn count(helper: &Helper, _: &Handlebars, _: &Context, _: &mut RenderContext, out: &mut dyn Output) -> HelperResult {
+    let value = helper.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("count", 0))?.value();
+    if !value.is_null() {
+        let counted = Counted::deserialize(value).map_err(RenderErrorReason::from)?;
+        out.write(&counted.element())?;
     }
     Ok(())
 }

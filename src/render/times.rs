@@ -1,7 +1,7 @@
 //! Moments and durations as pages show them (`reference/webstatus.md` §1.4).
 //!
-//! Every moment stands in a `<time>` element with its exact value, so that a page can show it in the reader's own
-//! zone. Without help from the page it reads in the server's zone, which the footer names.
+//! Every moment stands in a `<time>` element with its exact value and its shape, so that `public_html/signalbox.js` can
+//! show it in the reader's own zone. Without scripts it reads in the server's zone, which the footer names.
 
 use crate::model::Time;
 use chrono::{DateTime, Local, SecondsFormat, TimeZone, Utc};
@@ -10,6 +10,8 @@ use std::time::Duration;
 /// How much of a moment is written out; the whole of it is in the hover text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
+    /// `05:59`, for what is only foreseen.
+    Short,
     /// `05:59:19`
     Clock,
     /// `Nov 22 05:59`, as in lists of builds.
@@ -22,6 +24,7 @@ impl Shape {
     /// The word a template uses for it.
     pub fn named(word: &str) -> Option<Shape> {
         match word {
+            "short" => Some(Shape::Short),
             "clock" => Some(Shape::Clock),
             "minute" => Some(Shape::Minute),
             "full" => Some(Shape::Full),
@@ -29,8 +32,19 @@ impl Shape {
         }
     }
 
+    /// As the script knows it.
+    fn name(self) -> &'static str {
+        match self {
+            Shape::Short => "short",
+            Shape::Clock => "clock",
+            Shape::Minute => "minute",
+            Shape::Full => "full",
+        }
+    }
+
     fn format(self) -> &'static str {
         match self {
+            Shape::Short => "%H:%M",
             Shape::Clock => "%H:%M:%S",
             Shape::Minute => "%b %d %H:%M",
             Shape::Full => "%a %d %b %Y %H:%M:%S",
@@ -38,23 +52,18 @@ impl Shape {
     }
 }
 
-/// `<time datetime="2026-11-22T05:59:19Z" …>05:59:19</time>`
+/// `<time datetime="2026-11-22T05:59:19Z" data-shape="clock" …>05:59:19</time>`
 pub fn element(time: Time, shape: Shape) -> String {
     let exact = utc(time).to_rfc3339_opts(SecondsFormat::Secs, true);
     let local = local(time);
     let (shown, hover) = (local.format(shape.format()), local.format("%a %d %b %Y %H:%M:%S %z"));
-    format!("<time datetime=\"{exact}\" title=\"{hover}\">{shown}</time>")
+    let name = shape.name();
+    format!("<time datetime=\"{exact}\" data-shape=\"{name}\" title=\"{hover}\">{shown}</time>")
 }
 
-/// A moment in the server's zone, for places where no element can stand.
-pub fn plain(time: Time, shape: Shape) -> String {
-    local(time).format(shape.format()).to_string()
-}
-
-/// The day as the waterfall names it where it changes: `Sun` and `22 Nov 2026`.
-pub fn day(time: Time) -> (String, String) {
-    let local = local(time);
-    (local.format("%a").to_string(), local.format("%d %b %Y").to_string())
+/// The day as the waterfall names it where it changes: `Sun 22 Nov 2026`.
+pub fn day(time: Time) -> String {
+    local(time).format("%a %d %b %Y").to_string()
 }
 
 /// The server's zone: `UTC`, `+01:00`.
@@ -66,22 +75,6 @@ pub fn zone(now: Time) -> String {
 /// `Sun, 22 Nov 2026 05:32:27 GMT`, for headers.
 pub fn http_date(time: Time) -> String {
     utc(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// 0.8's form: `2 hrs, 3 mins, 5 secs`; hours above 3600 s, minutes above 60 s.
-pub fn duration(duration: Duration) -> String {
-    let mut seconds = duration.as_secs();
-    let mut parts = Vec::new();
-    if seconds > 3600 {
-        parts.push(format!("{} hrs", seconds / 3600));
-        seconds %= 3600;
-    }
-    if seconds > 60 {
-        parts.push(format!("{} mins", seconds / 60));
-        seconds %= 60;
-    }
-    parts.push(format!("{seconds} secs"));
-    parts.join(", ")
 }
 
 /// The short form for lists and sentences: `4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`.
@@ -103,23 +96,6 @@ fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     }
 }
 
-/// How long ago: `20 seconds ago`, `about 3 minutes ago`, `about 2 weeks ago`, `a long time ago`.
-pub fn age(age: Duration) -> String {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    let seconds = age.as_secs();
-    let about = |number: u64, unit: &str| format!("about {number} {unit}{} ago", if number == 1 { "" } else { "s" });
-    match seconds {
-        0..=90 => format!("{seconds} second{} ago", if seconds == 1 { "" } else { "s" }),
-        s if s < 90 * MINUTE => about((s as f64 / MINUTE as f64).round() as u64, "minute"),
-        s if s < DAY => about((s as f64 / HOUR as f64).round() as u64, "hour"),
-        s if s < 14 * DAY => about((s as f64 / DAY as f64).round() as u64, "day"),
-        s if s < 60 * DAY => about((s as f64 / (7 * DAY) as f64).round() as u64, "week"),
-        _ => "a long time ago".to_owned(),
-    }
-}
-
 /// A moment beyond what calendars hold is shown as the epoch.
 fn utc(time: Time) -> DateTime<Utc> {
     Utc.timestamp_micros(time.0).single().unwrap_or_default()
@@ -138,24 +114,6 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_those_of_0_8() {
-        assert_eq!(duration(seconds(0)), "0 secs");
-        assert_eq!(duration(seconds(60)), "60 secs");
-        assert_eq!(duration(seconds(61)), "1 mins, 1 secs");
-        assert_eq!(duration(seconds(3600)), "60 mins, 0 secs");
-        assert_eq!(duration(seconds(7385)), "2 hrs, 3 mins, 5 secs");
-    }
-
-    #[test]
-    fn ages_grow_coarser() {
-        assert_eq!(age(seconds(1)), "1 second ago");
-        assert_eq!(age(seconds(90)), "90 seconds ago");
-        assert_eq!(age(seconds(200)), "about 3 minutes ago");
-        assert_eq!(age(seconds(3 * 3600)), "about 3 hours ago");
-        assert_eq!(age(seconds(100 * 86_400)), "a long time ago");
-    }
-
-    #[test]
     fn short_durations() {
         assert_eq!(brief(Duration::from_millis(300)), "< 1 s");
         assert_eq!(brief(seconds(192)), "3 min 12 s");
@@ -164,9 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn an_element_has_the_exact_moment() {
+    fn an_element_has_the_exact_moment_and_its_shape() {
         let element = element(Time::from_seconds(1_795_325_622), Shape::Clock);
-        assert!(element.starts_with("<time datetime=\"2026-11-22T05:33:42Z\" title=\""), "{element}");
+        let start = "<time datetime=\"2026-11-22T05:33:42Z\" data-shape=\"clock\" title=\"";
+        assert!(element.starts_with(start), "{element}");
     }
 
     #[test]

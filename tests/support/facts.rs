@@ -138,6 +138,11 @@ pub fn log(id: i64, name: &str) -> Log {
     Log { id, name: name.to_owned(), kind: LogKind::Text, finished: false, lines: 0, bytes: 0 }
 }
 
+/// A log that has ended, with so much in it.
+pub fn a_log_of(name: &str, lines: i64, bytes: i64) -> Log {
+    Log { finished: true, lines, bytes, ..log(0, name) }
+}
+
 /// These events one second apart, numbered from `first`.
 pub fn numbered(first: Seq, events: impl IntoIterator<Item = Event>) -> Vec<Stored> {
     (first..).zip(events).map(|(seq, event)| Stored { seq, at: at(seq), event }).collect()

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod database;
 pub mod ear;
 pub mod facts;
+pub mod gallery;
 pub mod master;
 pub mod probe;
 pub mod relay;

@@ -43,6 +43,19 @@ c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['linux'
 ])]
 "#;
 
+/// What a site is made of that is not the usual one.
+pub struct Options {
+    pub config: &'static str,
+    /// What logs say, by number; [`text`] for those not named.
+    pub texts: BTreeMap<i64, Vec<Segment>>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { config: CONFIG, texts: BTreeMap::new() }
+    }
+}
+
 /// A running site and a client for it.
 pub struct Site {
     pub server: Server,
@@ -59,14 +72,17 @@ pub struct Live {
 }
 
 impl Live {
-    /// What the server says next, beats aside; `None` once it has closed the connection.
+    /// What the server says next, beats and the moment aside; `None` once it has closed the connection.
     pub async fn next(&mut self) -> Option<serde_json::Value> {
         loop {
             let frame = tokio::time::timeout(Duration::from_secs(60), self.stream.next());
             match frame.await.expect("the server says something") {
                 Some(Ok(Frame::Text(text))) => {
-                    let said: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                    let mut said: serde_json::Value = serde_json::from_slice(&text).unwrap();
                     if said.get("beat").is_none() {
+                        // Whatever the page shows is of a moment.
+                        let now = said.as_object_mut().unwrap().remove("now");
+                        assert!(now.is_some_and(|now| now.is_i64()) || said.get("reload").is_some(), "{said}");
                         return Some(said);
                     }
                 }
@@ -93,11 +109,17 @@ pub struct Answer {
 impl Site {
     /// With these options of WebStatus beside the port, and this history.
     pub async fn start(options: &str, history: Vec<Event>) -> Site {
+        Site::with(options, history, Options::default()).await
+    }
+
+    /// The same with another master and other logs.
+    pub async fn with(options: &str, history: Vec<Event>, Options { config, texts }: Options) -> Site {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        fill(&Db::open(&Location::parse("sqlite:///state.sqlite", folder.path()).unwrap()).unwrap(), history).await;
-        let server = Server::start_in(folder.clone(), CONFIG).await;
+        let db = Db::open(&Location::parse("sqlite:///state.sqlite", folder.path()).unwrap()).unwrap();
+        fill(&db, history, texts).await;
+        let server = Server::start_in(folder.clone(), config).await;
         let text =
-            format!("{CONFIG}\nc['status'] = [status.WebStatus(http_port='tcp:0:interface=127.0.0.1', {options})]\n");
+            format!("{config}\nc['status'] = [status.WebStatus(http_port='tcp:0:interface=127.0.0.1', {options})]\n");
         let path = folder.path().join("web.cfg");
         std::fs::write(&path, text).unwrap();
         let config = load(&path, &Catalog(signalbox::status::kinds())).unwrap_or_else(|problems| panic!("{problems}"));
@@ -263,13 +285,14 @@ impl Answer {
 }
 
 /// Stores events, and text for each log they start.
-async fn fill(db: &Db, history: Vec<Event>) {
+async fn fill(db: &Db, history: Vec<Event>, texts: BTreeMap<i64, Vec<Segment>>) {
     let stored = numbered(1, history);
     let job = move |conn: &mut signalbox::db::Conn| {
         for event in &stored {
             append(conn, std::slice::from_ref(event))?;
             if let Event::LogStarted { log, .. } = &event.event {
-                logs::append(conn, log.id, &text(log.id))?;
+                let said = texts.get(&log.id).cloned().unwrap_or_else(|| text(log.id));
+                logs::append(conn, log.id, &said)?;
             }
         }
         Ok(())

@@ -43,7 +43,7 @@ pub struct Frame {
     /// A message from the address, shown as text.
     pub alert: Option<String>,
     /// What needs an operator, in a few words each.
-    pub troubles: Vec<String>,
+    pub troubles: Vec<Trouble>,
     /// Where news of the page come from, if it has any.
     pub live: Option<Live>,
     /// Seconds until the page loads itself again.
@@ -57,6 +57,13 @@ pub struct Frame {
     /// It never changes, and a browser may keep it this long without asking.
     #[serde(skip)]
     pub(super) lasting: Option<Duration>,
+}
+
+/// `irc parked` since a moment, or a complaint of the database.
+#[derive(Serialize)]
+pub struct Trouble {
+    words: String,
+    since: Option<Time>,
 }
 
 /// What the page's script asks for news with.
@@ -169,11 +176,9 @@ fn login(site: &Site, links: &Links, who: &Who) -> Option<String> {
 }
 
 /// Parts that are down and a database that cannot write.
-fn troubles(site: &Site) -> Vec<String> {
+fn troubles(site: &Site) -> Vec<Trouble> {
     let down = site.tree.reports().into_iter().filter(|report| matches!(report.state, "parked" | "restarting"));
-    let down = down.map(|report| {
-        let since = times::plain(report.since, times::Shape::Clock);
-        format!("{} {} since {since}", report.path, report.state)
-    });
-    site.db.trouble().into_iter().chain(down).collect()
+    let down =
+        down.map(|report| Trouble { words: format!("{} {}", report.path, report.state), since: Some(report.since) });
+    site.db.trouble().map(|words| Trouble { words, since: None }).into_iter().chain(down).collect()
 }

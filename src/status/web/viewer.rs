@@ -313,10 +313,8 @@ impl Viewer {
     /// The same with a frame made beforehand.
     pub fn page_in(&self, mut frame: Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
         let (text, content) = text(&self.visitor.site, &mut frame, template, view)?;
-        // A page that was made at another moment and says the same is the same page.
-        let moment = frame.now.map(|now| times::element(now, Shape::Full));
-        let tag = match &moment {
-            Some(moment) => tag(text.split(moment)),
+        let tag = match frame.now {
+            Some(now) => tag_of_minute(&text, now),
             None => tag(std::iter::once(&*text)),
         };
         let mut answer = HttpResponse::Ok();
@@ -515,6 +513,13 @@ struct Shown<'a, V> {
 struct Framed<'a> {
     page: &'a Frame,
     body: String,
+}
+
+/// Pages that say the same and were made in the same minute are the same page, whatever second they name.
+fn tag_of_minute(text: &str, now: Time) -> u64 {
+    let (moment, exact) = (times::element(now, Shape::Full), now.0.to_string());
+    let minute = now.whole_seconds().div_euclid(60).to_string();
+    tag(text.split(&moment).flat_map(|piece| piece.split(&exact)).chain(std::iter::once(&*minute)))
 }
 
 /// A whole page, and its content for those who will have it open.

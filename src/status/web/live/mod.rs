@@ -15,6 +15,8 @@
 //! * `{"reload": true}`: this address has another answer now.
 //! * `{"beat": true}`: the server is there, every 15 seconds.
 //!
+//! The first three also have `now`, the server's moment in milliseconds, for what counts in the browser.
+//!
 //! A browser takes the lines of its first content from the page as it parsed it. They need not be written as the server
 //! wrote them, as long as they are as many; if they are not, it comes back without a version.
 //!

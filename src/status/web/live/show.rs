@@ -5,7 +5,7 @@ use super::super::site::Site;
 use super::{Key, Page, patch};
 use crate::hub::{News, SubscriptionId, Told};
 use crate::master::authz::Who;
-use crate::model::Seq;
+use crate::model::{Seq, Time};
 use actix::prelude::*;
 use actix_web::ResponseError;
 use actix_web::web::Bytes;
@@ -79,8 +79,6 @@ pub struct Show {
 struct Content {
     version: String,
     text: Bytes,
-    /// The message with all of it, made once for everybody.
-    whole: Frame,
 }
 
 struct Watcher {
@@ -92,8 +90,12 @@ struct Watcher {
     waits: bool,
 }
 
-/// What leads from contents that somebody shows to a new one, by their versions.
-type Patches = HashMap<String, Frame>;
+/// What leads to a new content; each message is made once for everybody.
+struct Messages {
+    whole: Frame,
+    /// By the version of the content that they begin with.
+    patches: HashMap<String, Frame>,
+}
 
 impl Show {
     pub(super) fn new(site: Arc<Site>, who: Who, page: Page, key: Key) -> Show {
@@ -134,16 +136,17 @@ impl Show {
             known.insert(content.version.clone(), content.text.clone());
         }
         let rendered = async move {
+            let now = site.clock.now();
             let (version, text) = page.content(site, who, &address).await?;
             // Comparing large pages takes a while, and this thread answers others as well.
-            let made = actix_rt::task::spawn_blocking(move || Content::after(known, version, text));
+            let made = actix_rt::task::spawn_blocking(move || Content::after(known, version, text, now));
             made.await.map_err(|_| Fault::Busy)
         };
         ctx.spawn(rendered.into_actor(self).map(move |rendered, show, ctx| {
             show.cost = show.began.elapsed();
             show.busy = false;
             match rendered {
-                Ok((content, patches)) => show.send_out(content, &patches, news),
+                Ok((content, messages)) => show.send_out(content, &messages, news),
                 Err(fault) if fault.status_code().is_server_error() => {
                     tracing::debug!(error = &fault as &dyn std::error::Error, "a live page cannot be rendered");
                     show.stale |= news;
@@ -158,18 +161,18 @@ impl Show {
     }
 
     /// Sends everybody what they lack. `news` says that something happened before this was rendered.
-    fn send_out(&mut self, content: Content, patches: &Patches, news: bool) {
-        let live = frame(&json!({ "live": true }));
+    fn send_out(&mut self, content: Content, messages: &Messages, news: bool) {
+        let live = live(self.site.clock.now());
         self.watchers.retain(|_, watcher| {
             let sent = match &watcher.version {
                 Some(version) if *version == content.version => match watcher.waits {
                     true => &live,
                     false => return true,
                 },
-                Some(version) => patches.get(version).unwrap_or(&content.whole),
+                Some(version) => messages.patches.get(version).unwrap_or(&messages.whole),
                 // What they loaded is as good.
                 None if !news && !watcher.waits => return true,
-                None => &content.whole,
+                None => &messages.whole,
             };
             watcher.waits = false;
             watcher.version = Some(content.version.clone());
@@ -182,7 +185,7 @@ impl Show {
     /// The address has another answer now; what it is, a fresh load shows.
     fn end(&mut self, fault: &Fault) {
         tracing::debug!("a live page has ended: {fault}");
-        let reload = frame(&json!({ "reload": true }));
+        let reload = Frame(ByteString::from_static("{\"reload\":true}"));
         self.watchers.retain(|_, watcher| {
             watcher.send(reload.clone());
             false
@@ -192,23 +195,29 @@ impl Show {
 
 impl Content {
     /// With what leads to it from those that are known.
-    fn after(known: HashMap<String, Bytes>, version: String, text: Bytes) -> (Content, Patches) {
+    fn after(known: HashMap<String, Bytes>, version: String, text: Bytes, now: Time) -> (Content, Messages) {
         let new = String::from_utf8_lossy(&text);
         let others = known.into_iter().filter(|(from, _)| *from != version);
         let patches = others
             .map(|(from, old)| {
                 let (lines, patch) = patch::between(&String::from_utf8_lossy(&old), &new);
                 let message = json!({ "from": from, "lines": lines, "version": version, "patch": patch });
-                (from, frame(&message))
+                (from, frame(message, now))
             })
             .collect();
-        let whole = frame(&json!({ "version": version, "content": new }));
+        let whole = frame(json!({ "version": version, "content": new }), now);
         drop(new);
-        (Content { version, text, whole }, patches)
+        (Content { version, text }, Messages { whole, patches })
     }
 }
 
-fn frame(message: &serde_json::Value) -> Frame {
+fn live(now: Time) -> Frame {
+    frame(json!({ "live": true }), now)
+}
+
+/// With the moment it is made, in milliseconds: what counts in the browser counts from the server's clock.
+fn frame(mut message: serde_json::Value, now: Time) -> Frame {
+    message["now"] = now.0.div_euclid(1_000).into();
     Frame(ByteString::from(message.to_string()))
 }
 
@@ -273,7 +282,7 @@ impl Handler<Join> for Show {
         let mut watcher = Watcher { to, lost, version, waits: false };
         let content = self.content.as_ref().filter(|_| !self.stale);
         if seq >= self.news || content.is_some_and(|content| watcher.version.as_ref() == Some(&content.version)) {
-            watcher.send(frame(&json!({ "live": true })));
+            watcher.send(live(self.site.clock.now()));
         } else {
             watcher.waits = true;
         }
@@ -308,10 +317,11 @@ mod tests {
     fn whoever_shows_something_known_is_told_what_becomes_of_it() {
         let text = |text: &'static str| Bytes::from_static(text.as_bytes());
         let known = HashMap::from([("1".to_owned(), text("a\nb")), ("2".to_owned(), text("a\nc"))]);
-        let (content, patches) = Content::after(known, "2".to_owned(), text("a\nc"));
-        assert_eq!(&*content.whole.0, r#"{"version":"2","content":"a\nc"}"#);
-        let patch = r#"{"from":"1","lines":2,"version":"2","patch":[[1,1,["c"]]]}"#;
-        assert_eq!(patches.keys().collect::<Vec<_>>(), ["1"], "what it is already needs no patch");
-        assert_eq!(&*patches["1"].0, patch);
+        let (content, messages) = Content::after(known, "2".to_owned(), text("a\nc"), Time(7_000));
+        assert_eq!(&*messages.whole.0, r#"{"version":"2","content":"a\nc","now":7}"#);
+        let patch = r#"{"from":"1","lines":2,"version":"2","patch":[[1,1,["c"]]],"now":7}"#;
+        assert_eq!(messages.patches.keys().collect::<Vec<_>>(), ["1"], "what it is already needs no patch");
+        assert_eq!(&*messages.patches["1"].0, patch);
+        assert_eq!(content.version, "2");
     }
 }

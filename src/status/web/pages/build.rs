@@ -12,9 +12,10 @@ use crate::db::{builds, logs};
 use crate::master::authz::Action;
 use crate::master::force;
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::{Links, outside, shortrev};
 use crate::render::log_text::LogHtml;
-use crate::render::{people, times, words};
+use crate::render::{people, words};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use std::time::Duration;
@@ -113,7 +114,7 @@ struct BuildView {
     href: String,
     class: &'static str,
     word: &'static str,
-    /// `Failed test after 3 min 12 s`
+    /// `Failed test after`, with how long it took behind it.
     headline: String,
     /// `first failure since #41`
     cause: Vec<Cause>,
@@ -133,7 +134,7 @@ struct BuildView {
     forced: Vec<PropertyLine>,
     started: Time,
     finished: Option<Time>,
-    elapsed: String,
+    elapsed: Counted,
     forms: Forms,
 }
 
@@ -162,7 +163,9 @@ struct StepLine {
     class: &'static str,
     word: &'static str,
     text: String,
-    elapsed: String,
+    /// `None` where it waits for something, or has not begun.
+    elapsed: Option<Counted>,
+    waiting: bool,
     /// Percent of the longest step.
     bar: u8,
     logs: Vec<Link>,
@@ -195,7 +198,6 @@ struct StampView {
 
 fn view(facts: &Facts, forms: Forms, links: &Links, now: Time) -> BuildView {
     let build = &facts.build;
-    let elapsed = build.finished.unwrap_or(now).since(build.started);
     let href = links.build(&build.builder, build.number);
     BuildView {
         builder: build.builder.clone(),
@@ -203,7 +205,7 @@ fn view(facts: &Facts, forms: Forms, links: &Links, now: Time) -> BuildView {
         number: build.number,
         class: words::class(build.results),
         word: words::word(build.results),
-        headline: headline(build, elapsed),
+        headline: headline(build),
         cause: cause(facts, links),
         progress: build.finished.is_none().then(|| progress::of(build, now)),
         current_step: build.current_step().map(|step| match step.waiting_for_locks {
@@ -234,17 +236,16 @@ fn view(facts: &Facts, forms: Forms, links: &Links, now: Time) -> BuildView {
         forced: properties(&build.properties, |source| source == force::SOURCE),
         started: build.started,
         finished: build.finished,
-        elapsed: times::duration(elapsed),
+        elapsed: Counted::taken(build.started, build.finished, now),
         forms,
         href,
     }
 }
 
-fn headline(build: &Build, elapsed: Duration) -> String {
-    let elapsed = times::brief(elapsed);
+fn headline(build: &Build) -> String {
     match build.finished {
-        None => format!("Running for {elapsed}"),
-        Some(_) => format!("{} after {elapsed}", words::sentence(&build.full_text())),
+        None => "Running for".to_owned(),
+        Some(_) => format!("{} after", words::sentence(&build.full_text())),
     }
 }
 
@@ -277,11 +278,8 @@ fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
     shown
         .map(|step| {
             let (class, word) = step_state(step);
-            let elapsed = match (step.started, step.finished) {
-                (None, _) => String::new(),
-                (Some(_), None) if step.waiting_for_locks => "waiting for locks".to_owned(),
-                (Some(_), _) => times::brief(took(step)),
-            };
+            let waiting = step.finished.is_none() && step.waiting_for_locks;
+            let started = step.started.filter(|_| !waiting);
             StepLine {
                 number: step.number + 1,
                 name: step.name.clone(),
@@ -289,7 +287,8 @@ fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
                 class,
                 word,
                 text: words::line(&step.text),
-                elapsed,
+                elapsed: started.map(|started| Counted::taken(started, step.finished, now)),
+                waiting,
                 bar: percent(took(step), longest),
                 logs: log_links(build, step, links),
                 urls: url_links(step),

@@ -2,8 +2,9 @@
 
 use super::super::viewer::Outside;
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::{Links, shortrev};
-use crate::render::{people, times, words};
+use crate::render::{people, words};
 use serde::Serialize;
 
 /// One line of `build_lines.hbs`.
@@ -21,7 +22,7 @@ pub struct BuildLine {
     text: String,
     started: Time,
     /// How long it took, or has been running.
-    took: String,
+    took: Counted,
     running: bool,
     worker: String,
     worker_href: String,
@@ -54,7 +55,7 @@ pub fn line(build: &Build, links: &Links, pages: &Outside, now: Time) -> BuildLi
         who: if blame.is_empty() { owner.unwrap_or_default() } else { words::list(&blame) },
         text: words::sentence(&build.full_text()),
         started: build.started,
-        took: times::brief(build.finished.unwrap_or(now).since(build.started)),
+        took: Counted::taken(build.started, build.finished, now),
         running: build.finished.is_none(),
         worker: build.worker.clone(),
         worker_href: links.worker(&build.worker),

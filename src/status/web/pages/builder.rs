@@ -15,6 +15,7 @@ use crate::db::{requests, workers};
 use crate::master::Outlook;
 use crate::master::authz::{Action, Who};
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::Links;
 use crate::render::{people, times, words};
 use actix_web::{HttpResponse, web};
@@ -200,7 +201,7 @@ struct Current {
 struct Pending {
     id: i64,
     since: Time,
-    age: String,
+    age: Counted,
     why: String,
     reason: String,
     owner: Option<String>,
@@ -315,7 +316,7 @@ fn pending(request: &BuildRequest, outlook: &Outlook, facts: &Facts, links: &Lin
     Pending {
         id: request.id,
         since: request.submitted_at,
-        age: times::brief(now.since(request.submitted_at)),
+        age: Counted::taken(request.submitted_at, None, now),
         why: outlook.waiting.get(&request.id).cloned().unwrap_or_else(|| "for its turn".to_owned()),
         reason: request.reason.clone(),
         owner: request.properties.get("owner").and_then(|owner| owner.as_str()).map(|o| people::name(o).to_owned()),

@@ -9,8 +9,9 @@ use crate::db::{Conn, DbError, builders, requests};
 use crate::master::Outlook;
 use crate::master::authz::{Action, Who};
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::Links;
-use crate::render::{times, words};
+use crate::render::words;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -182,7 +183,7 @@ pub struct LastBuild {
     href: String,
     text: String,
     finished: Option<Time>,
-    age: String,
+    age: Counted,
 }
 
 pub fn last_build(build: &Build, links: &Links, now: Time) -> LastBuild {
@@ -196,7 +197,7 @@ pub fn last_build(build: &Build, links: &Links, now: Time) -> LastBuild {
         href: links.build(&build.builder, build.number),
         text: words::line(&build.full_text()),
         finished: build.finished,
-        age: times::age(now.since(finished)),
+        age: Counted::ago(finished, now),
     }
 }
 
@@ -205,40 +206,33 @@ pub fn last_build(build: &Build, links: &Links, now: Time) -> LastBuild {
 pub struct Activity {
     pub class: String,
     pub state: &'static str,
-    pub lines: Vec<String>,
+    /// When its running builds are expected to end.
+    pub ends: Vec<Foreseen>,
+    pub pending: usize,
+    /// When schedulers come to it next.
+    pub next: Vec<Foreseen>,
+}
+
+/// A time to come, and how far off it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Foreseen {
+    pub at: Time,
+    pub away: Counted,
 }
 
 /// State, time left of running builds, what waits, and when a scheduler comes next.
 pub fn activity(builder: &Builder, running: &[&Build], pending: usize, outlook: &Outlook, now: Time) -> Activity {
     let upcoming = outlook.upcoming.get(&builder.name).map(Vec::as_slice).unwrap_or_default();
     let state = words::activity(builder.state, !upcoming.is_empty());
-    let mut lines: Vec<String> = Vec::new();
-    if builder.state == BigState::Building {
-        lines.extend(running.iter().filter_map(|build| build.eta).map(|eta| time_left("ETA in", eta, now)));
+    let ends = running.iter().filter(|_| builder.state == BigState::Building).filter_map(|build| build.eta);
+    let soon = upcoming.iter().take(MOST_UPCOMING);
+    Activity {
+        class: format!("Activity {state}"),
+        state,
+        ends: ends.map(|at| Foreseen { at, away: Counted::left(at, now) }).collect(),
+        pending,
+        next: soon.map(|&at| Foreseen { at, away: Counted::until(at, now) }).collect(),
     }
-    if pending > 0 {
-        lines.push(format!("{pending} pending"));
-    }
-    lines.extend(upcoming.iter().take(MOST_UPCOMING).map(|&time| time_left("next in", time, now)));
-    Activity { class: format!("Activity {state}"), state, lines }
-}
-
-/// `ETA in ~ 2 hrs 3 mins at 14:05`, or `< 1 min`.
-fn time_left(prefix: &str, time: Time, now: Time) -> String {
-    let seconds = time.since(now).as_secs();
-    if seconds < 60 {
-        return "< 1 min".to_owned();
-    }
-    let (hours, rest) = if seconds > 3600 { (seconds / 3600, seconds % 3600) } else { (0, seconds) };
-    let mut about = Vec::new();
-    if hours > 0 {
-        about.push(format!("{hours} hrs"));
-    }
-    if rest > 60 {
-        about.push(format!("{} mins", rest / 60));
-    }
-    let at = times::plain(time, times::Shape::Clock);
-    format!("{prefix} ~ {} at {}", about.join(" "), &at[..5.min(at.len())])
 }
 
 fn view(
@@ -270,19 +264,5 @@ fn view(
         forms,
         any_running: !facts.running.is_empty(),
         any_pending: !facts.pending.is_empty(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_left_is_told_as_in_0_8() {
-        let now = Time::from_seconds(1_795_325_622);
-        let left = |seconds: i64| time_left("ETA in", Time::from_seconds(1_795_325_622 + seconds), now);
-        assert_eq!(left(59), "< 1 min");
-        assert!(left(3599).starts_with("ETA in ~ 59 mins at "), "{}", left(3599));
-        assert!(left(7380).starts_with("ETA in ~ 2 hrs 3 mins at "), "{}", left(7380));
     }
 }

@@ -2,32 +2,42 @@
 
 use super::bar::percent;
 use crate::model::*;
-use crate::render::times;
+use crate::render::counted::Counted;
 use serde::Serialize;
 
-/// For a thin bar and the words beside it.
+/// For a thin bar and the words beside it, which the page's script moves on.
 #[derive(Serialize)]
 pub struct Progress {
     /// `None` where nothing is expected yet: the builder has never succeeded.
-    percent: Option<u8>,
-    /// `3 min 12 s left`, `20 s longer than usual`, or how long it has been running.
-    words: String,
-    late: bool,
+    bar: Option<Bar>,
+    /// `3 min 12 s left`, `late by 20 s`, or how long it has been running.
+    words: Counted,
 }
 
+#[derive(Serialize)]
+struct Bar {
+    percent: u8,
+    late: bool,
+    /// The moments it is empty and full at, in milliseconds.
+    from: i64,
+    to: i64,
+}
+
+/// A build that has not ended has something left to do, however late it is.
+const MOST: u8 = 99;
+
 pub fn of(build: &Build, now: Time) -> Progress {
-    let ran = now.since(build.started);
-    match build.eta {
-        Some(end) if end > now => Progress {
-            percent: Some(percent(ran, end.since(build.started)).min(99)),
-            words: format!("{} left", times::brief(end.since(now))),
-            late: false,
+    let bar = |end: Time| Bar {
+        percent: percent(now.since(build.started), end.since(build.started)).clamp(1, MOST),
+        late: end <= now,
+        from: build.started.0.div_euclid(1_000),
+        to: end.0.div_euclid(1_000),
+    };
+    Progress {
+        bar: build.eta.map(bar),
+        words: match build.eta {
+            Some(end) => Counted::left(end, now),
+            None => Counted::taken(build.started, None, now),
         },
-        Some(end) => Progress {
-            percent: Some(99),
-            words: format!("{} longer than usual", times::brief(now.since(end))),
-            late: true,
-        },
-        None => Progress { percent: None, words: format!("for {}", times::brief(ran)), late: false },
     }
 }

@@ -10,9 +10,10 @@ use crate::db::{builders, builds, requests, workers};
 use crate::master::Outlook;
 use crate::master::authz::{Action, Who};
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::Links;
+use crate::render::people;
 use crate::render::words::{self, natural};
-use crate::render::{people, times};
 use crate::supervise::Report;
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -129,7 +130,7 @@ struct RedLine {
     newest_href: String,
     several: bool,
     since: Time,
-    age: String,
+    age: Counted,
     text: String,
     /// `3 builds`, `50 builds or more`.
     length: String,
@@ -161,7 +162,7 @@ struct WaitingLine {
     builder: String,
     href: String,
     since: Time,
-    age: String,
+    age: Counted,
     reason: String,
     why: String,
 }
@@ -181,13 +182,15 @@ struct Square {
     word: String,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Attention {
     name: String,
     href: String,
     class: &'static str,
     state: String,
     words: String,
+    since: Option<Time>,
+    heard: Option<Counted>,
 }
 
 fn view(facts: &Facts, context: Context) -> RootView {
@@ -226,7 +229,7 @@ fn red_line(red: &Red, facts: &Facts, context: &Context) -> RedLine {
         newest_href: links.build(&newest.builder, newest.number),
         several: first.number != newest.number,
         since: first.finished.unwrap_or(first.started),
-        age: times::age(now.since(first.finished.unwrap_or(first.started))),
+        age: Counted::ago(first.finished.unwrap_or(first.started), *now),
         text: words::sentence(&newest.full_text()),
         length: words::count(red.streak.length, "build") + if red.streak.longer { " or more" } else { "" },
         suspects: suspects.map(|suspect| change(suspect, links, &facts.pages)).collect(),
@@ -265,7 +268,7 @@ fn waiting(request: &BuildRequest, outlook: &Outlook, links: &Links, now: Time) 
         builder: request.builder.clone(),
         href: links.builder(&request.builder),
         since: request.submitted_at,
-        age: times::brief(now.since(request.submitted_at)),
+        age: Counted::taken(request.submitted_at, None, now),
         reason: request.reason.clone(),
         why: why.to_owned(),
     }
@@ -324,6 +327,7 @@ fn attention(facts: &Facts, context: &Context) -> Vec<Attention> {
             class: "failure",
             state: "cannot write".to_owned(),
             words: trouble.clone(),
+            ..Attention::default()
         });
     }
     for report in context.reports.iter().filter(|report| matches!(report.state, "parked" | "restarting")) {
@@ -332,7 +336,8 @@ fn attention(facts: &Facts, context: &Context) -> Vec<Attention> {
             href: links.page("about/supervision"),
             class: if report.state == "parked" { "failure" } else { "warnings" },
             state: report.state.to_owned(),
-            words: format!("since {}", times::plain(report.since, times::Shape::Minute)),
+            since: Some(report.since),
+            ..Attention::default()
         });
     }
     for report in context.reports.iter().filter(|report| report.state == "not started") {
@@ -342,6 +347,7 @@ fn attention(facts: &Facts, context: &Context) -> Vec<Attention> {
             class: "notstarted",
             state: report.state.to_owned(),
             words: "configured, but this version cannot start it yet".to_owned(),
+            ..Attention::default()
         });
     }
     for problem in &context.templates {
@@ -351,16 +357,18 @@ fn attention(facts: &Facts, context: &Context) -> Vec<Attention> {
             class: "warnings",
             state: "broken".to_owned(),
             words: problem.clone(),
+            ..Attention::default()
         });
     }
     for worker in facts.workers.iter().filter(|worker| !worker.connected || worker.paused) {
-        let heard = worker.last_heard.map(|heard| format!("last heard from {}", times::age(context.now.since(heard))));
         lines.push(Attention {
             name: format!("Worker {}", worker.name),
             href: links.worker(&worker.name),
             class: if worker.connected { "paused" } else { "offline" },
             state: if worker.connected { "paused" } else { "offline" }.to_owned(),
-            words: heard.unwrap_or_else(|| "never connected".to_owned()),
+            words: if worker.last_heard.is_none() { "never connected" } else { "last heard from" }.to_owned(),
+            heard: worker.last_heard.map(|heard| Counted::ago(heard, context.now)),
+            since: None,
         });
     }
     lines

@@ -6,10 +6,12 @@ use super::super::viewer::{Reader, Viewer};
 use super::build::step_state;
 use crate::model::*;
 use crate::render::asdict::quote;
+use crate::render::counted::Counted;
 use crate::render::links::{Links, outside};
 use crate::render::{times, words};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use std::time::Duration;
 
 pub async fn page(viewer: Viewer, path: web::Path<(String, String, String)>) -> Result<HttpResponse, Fault> {
     let (builder, number, name) = path.into_inner();
@@ -48,7 +50,7 @@ struct StepView {
     text: String,
     started: Option<Time>,
     finished: Option<Time>,
-    elapsed: Option<String>,
+    elapsed: Option<Counted>,
     expected: Option<String>,
     logs: Vec<LogLine>,
     urls: Vec<Url>,
@@ -90,11 +92,11 @@ fn view(build: &Build, step: &Step, links: &Links, now: Time) -> StepView {
         text: words::sentence(&step.text),
         started: step.started,
         finished: step.finished,
-        elapsed: step.started.map(|started| times::duration(step.finished.unwrap_or(now).since(started))),
+        elapsed: step.started.map(|started| Counted::taken(started, step.finished, now)),
         expected: step
             .expected_seconds
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0 && *seconds < 1e9)
-            .map(|seconds| times::duration(std::time::Duration::from_secs_f64(seconds))),
+            .map(|seconds| times::brief(Duration::from_secs_f64(seconds))),
         logs: step.logs.iter().map(|log| log_line(build, step, log, links)).collect(),
         urls: step
             .urls

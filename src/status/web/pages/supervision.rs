@@ -4,7 +4,7 @@ use super::super::fault::Fault;
 use super::super::viewer::Viewer;
 use crate::master::authz::{Action, Subject};
 use crate::model::Time;
-use crate::render::times;
+use crate::render::counted::Counted;
 use crate::supervise::Report;
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -24,7 +24,7 @@ struct Row {
     class: &'static str,
     state: &'static str,
     since: Time,
-    age: String,
+    age: Counted,
     restarts: u64,
     mailbox: usize,
     backlog: u64,
@@ -52,7 +52,7 @@ fn row(report: Report, detailed: bool, now: Time) -> Row {
         },
         state: report.state,
         since: report.since,
-        age: times::age(now.since(report.since)),
+        age: Counted::ago(report.since, now),
         restarts: report.restarts,
         mailbox: report.mailbox,
         backlog: report.backlog,

@@ -8,8 +8,9 @@ use crate::db::builds::{self, Order, Selection};
 use crate::db::workers;
 use crate::master::authz::Action;
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::Links;
-use crate::render::{people, times};
+use crate::render::people;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
@@ -80,7 +81,7 @@ struct WorkerView {
     access_href: Option<String>,
     info: Vec<Info>,
     heard: Option<Time>,
-    heard_age: String,
+    heard_age: Option<Counted>,
     connects: i64,
     forms: Forms,
 }
@@ -121,7 +122,7 @@ fn view(facts: &Facts, forms: Forms, links: &Links, now: Time) -> WorkerView {
             })
             .collect(),
         heard: worker.last_heard,
-        heard_age: worker.last_heard.map(|heard| times::age(now.since(heard))).unwrap_or_default(),
+        heard_age: worker.last_heard.map(|heard| Counted::ago(heard, now)),
         connects: facts.connects,
         forms,
     }

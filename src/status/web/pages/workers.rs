@@ -4,9 +4,10 @@ use super::super::fault::Fault;
 use super::super::viewer::{Reader, Viewer};
 use crate::db::{builders, builds, workers};
 use crate::model::*;
+use crate::render::counted::Counted;
 use crate::render::links::Links;
+use crate::render::people;
 use crate::render::words::{count, natural};
-use crate::render::{people, times};
 use actix_web::HttpResponse;
 use serde::Serialize;
 use std::time::Duration;
@@ -53,7 +54,7 @@ struct Row {
     version: String,
     admin: String,
     heard: Option<Time>,
-    heard_age: String,
+    heard_age: Option<Counted>,
     connects: i64,
     class: &'static str,
     state: String,
@@ -77,7 +78,7 @@ fn view(facts: &Facts, with_builders: bool, links: &Links, now: Time) -> Workers
             version: worker.version.clone().unwrap_or_else(|| "-".to_owned()),
             admin: worker.admin.as_deref().map(people::name).filter(|name| !name.is_empty()).unwrap_or("-").to_owned(),
             heard: worker.last_heard,
-            heard_age: worker.last_heard.map(|heard| times::age(now.since(heard))).unwrap_or_default(),
+            heard_age: worker.last_heard.map(|heard| Counted::ago(heard, now)),
             connects: *connects,
             class,
             state,

@@ -38,7 +38,7 @@ pub fn html(heads: &[Head], laid: &Laid, zone: &str, links: &Links, now: Time) -
             if let Some(time) = cell.content {
                 let its_day = times::day(time);
                 if its_day != day {
-                    out.text(&its_day.0).raw("<br>").text(&its_day.1).raw("<br>");
+                    out.raw("<span class=\"day\">").text(&its_day).raw("</span>");
                     day = its_day;
                 }
                 out.raw(&times::element(time, Shape::Clock));
@@ -78,8 +78,14 @@ fn activities(heads: &[Head], out: &mut Html) {
     out.raw("<tr><th class=\"Project\" colspan=\"2\" scope=\"row\">current activity</th>");
     for head in heads {
         out.open("td", &head.activity.class, 1).text(head.activity.state);
-        for line in &head.activity.lines {
-            out.raw("<br>").text(line);
+        for end in &head.activity.ends {
+            out.raw("<br>").raw(&end.away.element()).raw("<br>at ").raw(&times::element(end.at, Shape::Short));
+        }
+        if head.activity.pending > 0 {
+            out.raw("<br>").text(&format!("{} pending", head.activity.pending));
+        }
+        for next in &head.activity.next {
+            out.raw("<br>next ").raw(&next.away.element()).raw("<br>at ").raw(&times::element(next.at, Shape::Short));
         }
         out.raw("</td>");
     }
@@ -87,7 +93,7 @@ fn activities(heads: &[Head], out: &mut Html) {
 }
 
 fn names(heads: &[Head], zone: &str, links: &Links, out: &mut Html) {
-    out.raw("<tr class=\"names\"><th class=\"Time\" scope=\"col\">").text(zone).raw("</th>");
+    out.raw("<tr class=\"names\"><th class=\"Time zone\" scope=\"col\">").text(zone).raw("</th>");
     out.raw("<th class=\"Change\" scope=\"col\">").link(&links.page("changes"), "changes").raw("</th>");
     for head in heads {
         out.raw("<th class=\"Builder\" scope=\"col\">").link(&head.href, &head.name).raw("</th>");
