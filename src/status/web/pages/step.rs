@@ -21,7 +21,8 @@ pub async fn page(viewer: Viewer, path: web::Path<(String, String, String)>) -> 
     if number >= 0 && build.finished.is_some() {
         frame = frame.lasting(FINISHED);
     }
-    viewer.page_in(frame, "step", &view(&build, &step, viewer.links(), viewer.now()))
+    let (links, now) = (viewer.links().clone(), viewer.now());
+    viewer.page_in(frame, "step", move || view(&build, &step, &links, now)).await
 }
 
 /// A step by its name; by its number from 0 too, where no step has that name.
