@@ -40,7 +40,10 @@ pub fn reconfig(basedir: &Path) -> Result<(), Failure> {
 pub(super) fn note_outcome(basedir: &Path, good: bool) {
     let word = if good { "ok" } else { "refused" };
     let moment = Clock::system().now();
-    if let Err(error) = std::fs::write(outcome_file(basedir), format!("{word} {moment}\n")) {
+    // Put in place whole: whoever waits looks at it all the time.
+    let (file, new) = (outcome_file(basedir), basedir.join("signalbox.reconfig.new"));
+    let put = std::fs::write(&new, format!("{word} {moment}\n")).and_then(|()| std::fs::rename(&new, file));
+    if let Err(error) = put {
         tracing::warn!("cannot say how the reconfig went: {error}; `signalbox reconfig` will wait in vain");
     }
 }

@@ -50,8 +50,11 @@ impl WorkerConfig {
             }
             None => options.required_text("name"),
         };
-        if name.as_deref().is_some_and(|name| name.contains('/') || name.starts_with('.') || name.contains('\n')) {
-            options.problem("name", "must not hold \"/\" or begin with \".\": it names a folder");
+        if name
+            .as_deref()
+            .is_some_and(|name| name.contains('/') || name.starts_with('.') || name.contains(char::is_control))
+        {
+            options.problem("name", "must be one line, must not hold \"/\" or begin with \".\": it names a folder");
         }
         let limit = options.integer_in("max_builds", 1, 10_000).and_then(|limit| usize::try_from(limit).ok());
         let max_builds = if local { Some(limit.unwrap_or(1)) } else { limit };

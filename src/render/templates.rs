@@ -2,6 +2,7 @@
 
 use super::asdict::quote;
 use super::counted::Counted;
+use super::html::escape;
 use super::times::{self, Shape};
 use crate::model::Time;
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason};
@@ -178,6 +179,7 @@ fn template_name(path: &Path) -> Option<String> {
 fn built_in() -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
+    registry.register_escape_fn(escape);
     registry.register_helper("time", Box::new(time));
     registry.register_helper("count", Box::new(count));
     registry.register_helper("quote", Box::new(quoted));
