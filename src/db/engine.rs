@@ -1,14 +1,15 @@
 //! One connection to either engine, and what is set on it before use.
 
 use super::known::Known;
-use super::{DbError, Location, events};
+use super::unwritten::Unwritten;
+use super::{DbError, Location};
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
 use diesel::internal::derives::multiconnection::AstPassHelper;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The engines behind one type, so that a query is written once.
 #[derive(diesel::MultiConnection)]
@@ -28,16 +29,16 @@ extern "SQL" {
 
 /// A connection to either engine. What is inside stays inside `db`.
 pub struct Conn {
-    pub(super) engine: Engine,
+    /// To be had by [`Conn::engine`] alone.
+    engine: Engine,
     pub(super) known: Known,
-    /// Events of this transaction whose rows are still to be written.
-    pub(super) unwritten: Vec<Arc<events::Prepared>>,
+    unwritten: Option<Unwritten>,
 }
 
 /// Runs the same expression on the connection of whichever engine it is, for what diesel cannot say portably.
 macro_rules! each {
     ($conn:expr, |$c:ident| $body:expr) => {
-        match &mut $conn.engine {
+        match $conn.engine()? {
             $crate::db::engine::Engine::Sqlite($c) => $body,
             $crate::db::engine::Engine::Postgres($c) => $body,
         }
@@ -69,6 +70,28 @@ macro_rules! insert_by {
     };
 }
 pub(super) use insert_by;
+
+/// Runs one statement for rows by their numbers, with as few calls as [`insert_all`].
+macro_rules! update_all {
+    ($conn:expr, $ids:expr, |$some:ident| $statement:expr) => {{
+        let mut ids = $ids.into_iter();
+        $crate::db::engine::update_by!(32, ids, $conn, $some, $statement);
+        $crate::db::engine::update_by!(4, ids, $conn, $some, $statement);
+        $crate::db::engine::update_by!(1, ids, $conn, $some, $statement);
+    }};
+}
+pub(super) use update_all;
+
+/// Runs it for so many at a time while there are as many.
+macro_rules! update_by {
+    ($size:literal, $ids:ident, $conn:expr, $some:ident, $statement:expr) => {
+        while $ids.len() >= $size {
+            let $some: [i64; $size] = std::array::from_fn(|_| $ids.next().expect("as many were counted just now"));
+            $crate::db::engine::each!($conn, |c| $crate::db::engine::kept!($statement).execute(c))?;
+        }
+    };
+}
+pub(super) use update_by;
 
 /// A statement that stays prepared although diesel thinks that it must not: updates and upserts whose text never
 /// varies, as every column is always set. Preparing them anew would cost more than running them.
@@ -182,7 +205,20 @@ impl Conn {
                 Engine::Postgres(postgres)
             }
         };
-        Ok(Conn { engine, known: Known::default(), unwritten: Vec::new() })
+        Ok(Conn { engine, known: Known::default(), unwritten: None })
+    }
+
+    /// The engine, to ask and to tell. What is still unwritten is written first, so that nobody can miss it.
+    pub(super) fn engine(&mut self) -> Result<&mut Engine, DbError> {
+        if let Some(unwritten) = self.unwritten.take() {
+            unwritten.write(self)?;
+        }
+        Ok(&mut self.engine)
+    }
+
+    /// What this transaction writes when it ends, or when somebody next needs the engine.
+    pub(super) fn unwritten(&mut self) -> &mut Unwritten {
+        self.unwritten.get_or_insert_default()
     }
 
     /// Begins what [`commit`](Conn::commit) or [`roll_back`](Conn::roll_back) ends.
@@ -197,9 +233,8 @@ impl Conn {
         self.engine.batch_execute(sql)
     }
 
-    pub(super) fn commit(&mut self) -> QueryResult<()> {
-        events::write_rows(self)?;
-        self.engine.batch_execute("COMMIT")
+    pub(super) fn commit(&mut self) -> Result<(), DbError> {
+        Ok(self.engine()?.batch_execute("COMMIT")?)
     }
 
     /// A name for the running transaction by which [`was_committed`](Conn::was_committed) finds it on another connection.
@@ -229,7 +264,7 @@ impl Conn {
     /// Takes back what was done since [`begin`](Conn::begin). That it may already be taken back is no error.
     pub(super) fn roll_back(&mut self) {
         self.known.forget();
-        self.unwritten.clear();
+        self.unwritten = None;
         let undone = self.engine.batch_execute("ROLLBACK");
         if let Err(cause) = undone {
             tracing::debug!(%cause, "nothing to roll back");

@@ -34,6 +34,7 @@ mod readers;
 pub mod requests;
 mod schema;
 pub mod state;
+mod unwritten;
 pub mod users;
 pub mod workers;
 mod writer;
