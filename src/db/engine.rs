@@ -46,52 +46,42 @@ macro_rules! each {
 }
 pub(super) use each;
 
-/// Inserts rows with as few statements as their number allows, each of them prepared once.
+/// Inserts the rows of a slice with as few statements as their number allows, each of them prepared once.
 ///
 /// Statements of 32 rows, of four and of one: their text never varies, so diesel keeps them prepared.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
-        let mut rows = Vec::from_iter($rows).into_iter();
-        $crate::db::engine::insert_by!(32, rows, $conn, $table);
-        $crate::db::engine::insert_by!(4, rows, $conn, $table);
-        $crate::db::engine::insert_by!(1, rows, $conn, $table);
+        let rows: &[_] = $rows;
+        $crate::db::engine::in_groups!(rows, |some| {
+            $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(some).execute(c))?;
+        });
     }};
 }
 pub(super) use insert_all;
 
-/// Inserts so many rows at a time while there are as many.
-macro_rules! insert_by {
-    ($size:literal, $rows:ident, $conn:expr, $table:expr) => {
-        while $rows.len() >= $size {
-            let some: Box<[_; $size]> =
-                Box::new(std::array::from_fn(|_| $rows.next().expect("as many were counted just now")));
-            $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(some).execute(c))?;
-        }
-    };
-}
-pub(super) use insert_by;
-
 /// Runs one statement for rows by their numbers, with as few calls as [`insert_all`].
 macro_rules! update_all {
     ($conn:expr, $ids:expr, |$some:ident| $statement:expr) => {{
-        let mut ids = $ids.into_iter();
-        $crate::db::engine::update_by!(32, ids, $conn, $some, $statement);
-        $crate::db::engine::update_by!(4, ids, $conn, $some, $statement);
-        $crate::db::engine::update_by!(1, ids, $conn, $some, $statement);
+        let ids: &[i64] = &$ids;
+        $crate::db::engine::in_groups!(ids, |$some| {
+            $crate::db::engine::each!($conn, |c| $crate::db::engine::kept!($statement).execute(c))?;
+        });
     }};
 }
 pub(super) use update_all;
 
-/// Runs it for so many at a time while there are as many.
-macro_rules! update_by {
-    ($size:literal, $ids:ident, $conn:expr, $some:ident, $statement:expr) => {
-        while $ids.len() >= $size {
-            let $some: [i64; $size] = std::array::from_fn(|_| $ids.next().expect("as many were counted just now"));
-            $crate::db::engine::each!($conn, |c| $crate::db::engine::kept!($statement).execute(c))?;
-        }
+/// Does the same for each 32, each four and each one of these.
+macro_rules! in_groups {
+    ($all:expr, |$some:ident| $body:block) => {
+        let (many, rest) = $all.as_chunks::<32>();
+        for $some in many $body
+        let (few, rest) = rest.as_chunks::<4>();
+        for $some in few $body
+        let (single, _) = rest.as_chunks::<1>();
+        for $some in single $body
     };
 }
-pub(super) use update_by;
+pub(super) use in_groups;
 
 /// A statement that stays prepared although diesel thinks that it must not: updates and upserts whose text never
 /// varies, as every column is always set. Preparing them anew would cost more than running them.

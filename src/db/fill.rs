@@ -94,15 +94,15 @@ fn prepare(conn: &mut Conn, builders: &[Builder], builds: u64, now: Time) -> Res
 
 fn write(conn: &mut Conn, batch: Batch) -> Result<u64, DbError> {
     let count = batch.builds.len() as u64;
-    insert_all!(conn, changes::table, batch.changes);
-    insert_all!(conn, buildsets::table, batch.buildsets);
-    insert_all!(conn, requests::table, batch.requests);
-    insert_all!(conn, builds::table, batch.builds);
-    insert_all!(conn, build_branches::table, batch.branches);
-    insert_all!(conn, request_builds::table, batch.links);
-    insert_all!(conn, steps::table, batch.steps);
-    insert_all!(conn, logs::table, batch.logs);
-    insert_all!(conn, log_chunks::table, batch.pieces);
+    insert_all!(conn, changes::table, &batch.changes);
+    insert_all!(conn, buildsets::table, &batch.buildsets);
+    insert_all!(conn, requests::table, &batch.requests);
+    insert_all!(conn, builds::table, &batch.builds);
+    insert_all!(conn, build_branches::table, &batch.branches);
+    insert_all!(conn, request_builds::table, &batch.links);
+    insert_all!(conn, steps::table, &batch.steps);
+    insert_all!(conn, logs::table, &batch.logs);
+    insert_all!(conn, log_chunks::table, &batch.pieces);
     Ok(count)
 }
 

@@ -45,21 +45,22 @@ pub(super) struct Unwritten {
 impl Unwritten {
     /// New rows first, each behind those it refers to; then what has become of rows, which may be new ones.
     pub fn write(self, conn: &mut Conn) -> Result<(), DbError> {
-        insert_all!(conn, buildsets::table, self.buildsets);
-        insert_all!(conn, requests::table, self.requests);
-        insert_all!(conn, builds::table, self.builds);
-        insert_all!(conn, build_branches::table, self.branches);
-        insert_all!(conn, request_builds::table, self.links);
-        insert_all!(conn, steps::table, self.steps);
-        insert_all!(conn, logs::table, self.logs);
-        insert_all!(conn, events::table, self.events.iter().flat_map(|prepared| prepared.rows()).cloned());
-        update_all!(conn, self.claimed, |ids| diesel::update(requests::table.filter(requests::id.eq_any(ids)))
+        insert_all!(conn, buildsets::table, &self.buildsets);
+        insert_all!(conn, requests::table, &self.requests);
+        insert_all!(conn, builds::table, &self.builds);
+        insert_all!(conn, build_branches::table, &self.branches);
+        insert_all!(conn, request_builds::table, &self.links);
+        insert_all!(conn, steps::table, &self.steps);
+        insert_all!(conn, logs::table, &self.logs);
+        let of_events = Vec::from_iter(self.events.iter().flat_map(|prepared| prepared.rows()).cloned());
+        insert_all!(conn, events::table, &of_events);
+        update_all!(conn, self.claimed, |ids| diesel::update(requests::table.filter(requests::id.eq_any(*ids)))
             .set(requests::waiting.eq(false)));
         for WrittenStep { build_id, number, rest } in self.changed_steps {
             let row = steps::table.find((build_id, number));
             each!(conn, |c| kept!(diesel::update(row).set(rest)).execute(c))?;
         }
-        update_all!(conn, self.ended_logs, |ids| diesel::update(logs::table.filter(logs::id.eq_any(ids)))
+        update_all!(conn, self.ended_logs, |ids| diesel::update(logs::table.filter(logs::id.eq_any(*ids)))
             .set(logs::finished.eq(true)));
         for (id, end) in self.ended_builds {
             let branches = build_branches::table.filter(build_branches::build_id.eq(id));
