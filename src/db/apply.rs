@@ -5,9 +5,13 @@
 mod build_rows;
 mod builder_rows;
 mod request_rows;
+mod rows;
 mod worker_rows;
 
-pub(super) use build_rows::{WrittenBuild, WrittenStep, branches};
+pub(super) use rows::{
+    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildset, WrittenLink, WrittenLog,
+    WrittenRequest, WrittenStep,
+};
 
 use super::engine::Conn;
 use super::{DbError, changes};
@@ -30,8 +34,8 @@ pub(super) fn event(conn: &mut Conn, at: Time, event: &Event) -> Result<(), DbEr
         Event::StepTextChanged { build, step, text } => build_rows::step_text(conn, build, *step, text),
         Event::StepText2Changed { build, step, text2 } => build_rows::step_text2(conn, build, *step, text2),
         Event::StepEtaUpdate { build, step, eta } => build_rows::step_eta(conn, build, *step, *eta),
-        Event::LogStarted { build, step, log } => build_rows::log(conn, build, *step, log, false),
-        Event::LogFinished { build, step, log } => build_rows::log(conn, build, *step, log, true),
+        Event::LogStarted { build, step, log } => build_rows::log_started(conn, build, *step, log),
+        Event::LogFinished { build, step, log } => build_rows::log_finished(conn, build, *step, log),
         Event::StepFinished { build, step, properties } => build_rows::step_finished(conn, build, step, properties),
         Event::BuildFinished { build } => build_rows::finished(conn, build, at),
         Event::SlaveConnected { slave } => worker_rows::connected(conn, slave, at),

@@ -43,7 +43,7 @@ fn state(word: &str) -> Result<BigState, DbError> {
 /// Builders of the configuration in force, in natural order (b2 before b10).
 pub fn all(conn: &mut Conn) -> Result<Vec<Builder>, DbError> {
     let rows: Vec<Row> =
-        builders::table.filter(builders::active.eq(true)).select(Row::as_select()).load(&mut conn.engine)?;
+        builders::table.filter(builders::active.eq(true)).select(Row::as_select()).load(conn.engine()?)?;
     let mut all = rows.into_iter().map(Row::builder).collect::<Result<Vec<_>, _>>()?;
     all.sort_by(|a, b| natural(&a.name, &b.name));
     Ok(all)
@@ -55,7 +55,7 @@ pub fn find(conn: &mut Conn, name: &str) -> Result<Option<Builder>, DbError> {
         .filter(builders::name.eq(name))
         .filter(builders::active.eq(true))
         .select(Row::as_select())
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     row.map(Row::builder).transpose()
 }
@@ -78,7 +78,7 @@ pub fn events(
             .order((builder_events::started.desc(), builder_events::id.desc()))
             .limit(limit.max(0))
             .select((builder_events::started, builder_events::finished, builder_events::text))
-            .load(&mut conn.engine)?;
+            .load(conn.engine()?)?;
         for (started, finished, text) in rows {
             events.push(BuilderEvent {
                 builder: builder.clone(),
@@ -97,12 +97,12 @@ pub fn events(
 pub(super) fn ids(conn: &mut Conn, names: &[String]) -> Result<Vec<(String, i64)>, DbError> {
     let columns = (builders::name, builders::id);
     if names.is_empty() {
-        return Ok(builders::table.select(columns).load(&mut conn.engine)?);
+        return Ok(builders::table.select(columns).load(conn.engine()?)?);
     }
     let mut found = Vec::with_capacity(names.len());
     for some in names.chunks(200) {
         let rows: Vec<(String, i64)> =
-            builders::table.filter(builders::name.eq_any(some)).select(columns).load(&mut conn.engine)?;
+            builders::table.filter(builders::name.eq_any(some)).select(columns).load(conn.engine()?)?;
         found.extend(rows);
     }
     Ok(found)
@@ -110,7 +110,7 @@ pub(super) fn ids(conn: &mut Conn, names: &[String]) -> Result<Vec<(String, i64)
 
 /// The row of this builder, if it was ever known.
 pub(super) fn id(conn: &mut Conn, name: &str) -> Result<Option<i64>, DbError> {
-    Ok(builders::table.filter(builders::name.eq(name)).select(builders::id).first(&mut conn.engine).optional()?)
+    Ok(builders::table.filter(builders::name.eq(name)).select(builders::id).first(conn.engine()?).optional()?)
 }
 
 /// What is stored of a builder, ready to be written.

@@ -5,7 +5,7 @@ mod select;
 
 pub use select::{Order, Selection, select};
 
-pub(super) use rows::{StepRow, known, of_ids};
+pub(super) use rows::{StepRow, known, of_ids, planned};
 
 use super::engine::Conn;
 use super::schema::builds;
@@ -26,7 +26,7 @@ pub fn find(conn: &mut Conn, builder: &str, number: i64) -> Result<Option<Build>
             .order(builds::number.desc())
             .offset(-(number + 1))
             .select(builds::id)
-            .first(&mut conn.engine)
+            .first(conn.engine()?)
             .optional()?
     };
     match id {
@@ -48,7 +48,7 @@ pub fn running(conn: &mut Conn) -> Result<Vec<Build>, DbError> {
 /// With any further condition, or in an order, SQLite would rather look through all builds along another index.
 fn running_rows(conn: &mut Conn) -> Result<Vec<(i64, i64)>, DbError> {
     let running = builds::table.filter(builds::finished.is_null());
-    Ok(running.select((builds::started, builds::id)).load(&mut conn.engine)?)
+    Ok(running.select((builds::started, builds::id)).load(conn.engine()?)?)
 }
 
 /// The newest finished build of each of these builders that has one, with steps if `with_steps`; of every builder ever
@@ -61,7 +61,7 @@ pub fn last_finished(conn: &mut Conn, builders: &[String], with_steps: bool) -> 
             .filter(builds::finished.is_not_null())
             .order((builds::finished.desc(), builds::id.desc()))
             .select(builds::id)
-            .first(&mut conn.engine)
+            .first(conn.engine()?)
             .optional()?;
         ids.extend(newest);
     }
@@ -78,7 +78,7 @@ pub fn numbers(conn: &mut Conn, builder: &str, limit: i64) -> Result<Vec<i64>, D
         .order(builds::number.desc())
         .limit(limit.max(0))
         .select(builds::number)
-        .load(&mut conn.engine)?)
+        .load(conn.engine()?)?)
 }
 
 pub(super) fn id(conn: &mut Conn, builder_id: i64, number: i64) -> Result<Option<i64>, DbError> {
@@ -86,6 +86,6 @@ pub(super) fn id(conn: &mut Conn, builder_id: i64, number: i64) -> Result<Option
         .filter(builds::builder_id.eq(builder_id))
         .filter(builds::number.eq(number))
         .select(builds::id)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?)
 }

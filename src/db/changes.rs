@@ -57,7 +57,7 @@ pub fn recent(conn: &mut Conn, count: i64, before: Option<i64>) -> Result<Vec<Ch
         .order(changes::number.desc())
         .limit(count.max(0))
         .select(Row::as_select())
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     all(rows)
 }
 
@@ -68,12 +68,12 @@ pub fn after(conn: &mut Conn, after: i64, count: i64) -> Result<Vec<Change>, DbE
         .order(changes::number)
         .limit(count.max(0))
         .select(Row::as_select())
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     all(rows)
 }
 
 pub fn find(conn: &mut Conn, number: i64) -> Result<Option<Change>, DbError> {
-    let row: Option<Row> = changes::table.find(number).select(Row::as_select()).first(&mut conn.engine).optional()?;
+    let row: Option<Row> = changes::table.find(number).select(Row::as_select()).first(conn.engine()?).optional()?;
     row.map(Row::change).transpose()
 }
 
@@ -85,7 +85,7 @@ pub fn between(conn: &mut Conn, from: Time, to: Time, limit: i64) -> Result<Vec<
         .order((changes::happened.desc(), changes::number.desc()))
         .limit(limit.max(0))
         .select(Row::as_select())
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     all(rows)
 }
 

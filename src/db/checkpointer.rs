@@ -58,7 +58,7 @@ impl Drop for Checkpointer {
 
 fn run(mut conn: Conn, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
-        let Engine::Sqlite(sqlite) = &mut conn.engine else { return };
+        let Ok(Engine::Sqlite(sqlite)) = conn.engine() else { return };
         if let Err(cause) = sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
             // The writer meets the same trouble and says so.
             tracing::debug!(%cause, "the write-ahead log stays as it is for now");

@@ -15,7 +15,7 @@ pub const LOG: &str = "log";
 
 /// The highest number ever seen under this name at the last deletion; 0 if there was none.
 pub fn get(conn: &mut Conn, name: &str) -> Result<i64, DbError> {
-    let value = counters::table.find(name).select(counters::value).first(&mut conn.engine).optional()?;
+    let value = counters::table.find(name).select(counters::value).first(conn.engine()?).optional()?;
     Ok(value.unwrap_or(0))
 }
 

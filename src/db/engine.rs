@@ -1,14 +1,15 @@
 //! One connection to either engine, and what is set on it before use.
 
 use super::known::Known;
-use super::{DbError, Location, events};
+use super::unwritten::Unwritten;
+use super::{DbError, Location};
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
 use diesel::internal::derives::multiconnection::AstPassHelper;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The engines behind one type, so that a query is written once.
 #[derive(diesel::MultiConnection)]
@@ -28,16 +29,16 @@ extern "SQL" {
 
 /// A connection to either engine. What is inside stays inside `db`.
 pub struct Conn {
-    pub(super) engine: Engine,
+    /// To be had by [`Conn::engine`] alone.
+    engine: Engine,
     pub(super) known: Known,
-    /// Events of this transaction whose rows are still to be written.
-    pub(super) unwritten: Vec<Arc<events::Prepared>>,
+    unwritten: Option<Unwritten>,
 }
 
 /// Runs the same expression on the connection of whichever engine it is, for what diesel cannot say portably.
 macro_rules! each {
     ($conn:expr, |$c:ident| $body:expr) => {
-        match &mut $conn.engine {
+        match $conn.engine()? {
             $crate::db::engine::Engine::Sqlite($c) => $body,
             $crate::db::engine::Engine::Postgres($c) => $body,
         }
@@ -45,30 +46,42 @@ macro_rules! each {
 }
 pub(super) use each;
 
-/// Inserts rows with as few statements as their number allows, each of them prepared once.
+/// Inserts the rows of a slice with as few statements as their number allows, each of them prepared once.
 ///
 /// Statements of 32 rows, of four and of one: their text never varies, so diesel keeps them prepared.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
-        let mut rows = Vec::from_iter($rows).into_iter();
-        $crate::db::engine::insert_by!(32, rows, $conn, $table);
-        $crate::db::engine::insert_by!(4, rows, $conn, $table);
-        $crate::db::engine::insert_by!(1, rows, $conn, $table);
+        let rows: &[_] = $rows;
+        $crate::db::engine::in_groups!(rows, |some| {
+            $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(some).execute(c))?;
+        });
     }};
 }
 pub(super) use insert_all;
 
-/// Inserts so many rows at a time while there are as many.
-macro_rules! insert_by {
-    ($size:literal, $rows:ident, $conn:expr, $table:expr) => {
-        while $rows.len() >= $size {
-            let some: Box<[_; $size]> =
-                Box::new(std::array::from_fn(|_| $rows.next().expect("as many were counted just now")));
-            $crate::db::engine::each!($conn, |c| diesel::insert_into($table).values(some).execute(c))?;
-        }
+/// Runs one statement for rows by their numbers, with as few calls as [`insert_all`].
+macro_rules! update_all {
+    ($conn:expr, $ids:expr, |$some:ident| $statement:expr) => {{
+        let ids: &[i64] = &$ids;
+        $crate::db::engine::in_groups!(ids, |$some| {
+            $crate::db::engine::each!($conn, |c| $crate::db::engine::kept!($statement).execute(c))?;
+        });
+    }};
+}
+pub(super) use update_all;
+
+/// Does the same for each 32, each four and each one of these.
+macro_rules! in_groups {
+    ($all:expr, |$some:ident| $body:block) => {
+        let (many, rest) = $all.as_chunks::<32>();
+        for $some in many $body
+        let (few, rest) = rest.as_chunks::<4>();
+        for $some in few $body
+        let (single, _) = rest.as_chunks::<1>();
+        for $some in single $body
     };
 }
-pub(super) use insert_by;
+pub(super) use in_groups;
 
 /// A statement that stays prepared although diesel thinks that it must not: updates and upserts whose text never
 /// varies, as every column is always set. Preparing them anew would cost more than running them.
@@ -182,7 +195,20 @@ impl Conn {
                 Engine::Postgres(postgres)
             }
         };
-        Ok(Conn { engine, known: Known::default(), unwritten: Vec::new() })
+        Ok(Conn { engine, known: Known::default(), unwritten: None })
+    }
+
+    /// The engine, to ask and to tell. What is still unwritten is written first, so that nobody can miss it.
+    pub(super) fn engine(&mut self) -> Result<&mut Engine, DbError> {
+        if let Some(unwritten) = self.unwritten.take() {
+            unwritten.write(self)?;
+        }
+        Ok(&mut self.engine)
+    }
+
+    /// What this transaction writes when it ends, or when somebody next needs the engine.
+    pub(super) fn unwritten(&mut self) -> &mut Unwritten {
+        self.unwritten.get_or_insert_default()
     }
 
     /// Begins what [`commit`](Conn::commit) or [`roll_back`](Conn::roll_back) ends.
@@ -197,9 +223,8 @@ impl Conn {
         self.engine.batch_execute(sql)
     }
 
-    pub(super) fn commit(&mut self) -> QueryResult<()> {
-        events::write_rows(self)?;
-        self.engine.batch_execute("COMMIT")
+    pub(super) fn commit(&mut self) -> Result<(), DbError> {
+        Ok(self.engine()?.batch_execute("COMMIT")?)
     }
 
     /// A name for the running transaction by which [`was_committed`](Conn::was_committed) finds it on another connection.
@@ -229,7 +254,7 @@ impl Conn {
     /// Takes back what was done since [`begin`](Conn::begin). That it may already be taken back is no error.
     pub(super) fn roll_back(&mut self) {
         self.known.forget();
-        self.unwritten.clear();
+        self.unwritten = None;
         let undone = self.engine.batch_execute("ROLLBACK");
         if let Err(cause) = undone {
             tracing::debug!(%cause, "nothing to roll back");

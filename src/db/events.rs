@@ -1,7 +1,7 @@
 //! The event log, and with it everything the read model knows.
 
 use super::columns::{SharedText, from_json, json};
-use super::engine::{Conn, insert_all};
+use super::engine::Conn;
 use super::schema::events;
 use super::{DbError, apply};
 use crate::model::{Event, Seq, Stored, Time};
@@ -19,7 +19,7 @@ pub struct Prepared {
 /// Cheap to clone, as each try of a transaction takes a row of its own.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
-struct Written {
+pub(super) struct Written {
     seq: i64,
     at: i64,
     name: &'static str,
@@ -28,13 +28,12 @@ struct Written {
 
 /// Events above `after`, in order, at most `limit`.
 pub fn after(conn: &mut Conn, after: Seq, limit: i64) -> Result<Vec<Stored>, DbError> {
-    write_rows(conn)?;
     let rows: Vec<(i64, i64, String)> = events::table
         .filter(events::seq.gt(after))
         .order(events::seq)
         .limit(limit.max(0))
         .select((events::seq, events::at, events::event))
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     let stored = |(seq, at, text): (i64, i64, String)| {
         Ok(Stored { seq, at: Time(at), event: from_json::<Event>("events.event", &text)? })
     };
@@ -43,15 +42,13 @@ pub fn after(conn: &mut Conn, after: Seq, limit: i64) -> Result<Vec<Stored>, DbE
 
 /// The number of the newest event; 0 before the first.
 pub fn last(conn: &mut Conn) -> Result<Seq, DbError> {
-    write_rows(conn)?;
-    let last: Option<Seq> = events::table.select(max(events::seq)).first(&mut conn.engine)?;
+    let last: Option<Seq> = events::table.select(max(events::seq)).first(conn.engine()?)?;
     Ok(last.unwrap_or(0))
 }
 
 /// The number of the oldest event still kept; `None` while there is none. What is older has been retired.
 pub fn first(conn: &mut Conn) -> Result<Option<Seq>, DbError> {
-    write_rows(conn)?;
-    Ok(events::table.select(diesel::dsl::min(events::seq)).first(&mut conn.engine)?)
+    Ok(events::table.select(diesel::dsl::min(events::seq)).first(conn.engine()?)?)
 }
 
 /// Makes the rows of these events.
@@ -72,23 +69,17 @@ impl Prepared {
     pub fn events(&self) -> &[Arc<Stored>] {
         &self.events
     }
+
+    pub(super) fn rows(&self) -> &[Written] {
+        &self.rows
+    }
 }
 
 /// Stores events under the numbers they carry and brings the read model up to date with them.
 ///
-/// The rows of the log itself are written when the transaction ends, or is asked for them: those of all jobs of a
-/// group together, which is much cheaper. A number given twice so shows only then, and is the fault of its job all the
-/// same.
+/// Most rows are written when the transaction ends, or somebody asks for them: those of all jobs of a group together,
+/// which is much cheaper. A number given twice so shows only then, and is the fault of its job all the same.
 pub fn append(conn: &mut Conn, prepared: &Arc<Prepared>) -> Result<(), DbError> {
-    conn.unwritten.push(prepared.clone());
+    conn.unwritten().events.push(prepared.clone());
     prepared.events.iter().try_for_each(|stored| apply::event(conn, stored.at, &stored.event))
-}
-
-/// Writes the rows that [`append`] has put by.
-pub(super) fn write_rows(conn: &mut Conn) -> QueryResult<()> {
-    if !conn.unwritten.is_empty() {
-        let unwritten = std::mem::take(&mut conn.unwritten);
-        insert_all!(conn, events::table, unwritten.iter().flat_map(|prepared| &prepared.rows).cloned());
-    }
-    Ok(())
 }

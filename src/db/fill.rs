@@ -66,7 +66,7 @@ fn prepare(conn: &mut Conn, builders: &[Builder], builds: u64, now: Time) -> Res
     for builder in builders {
         apply::event(conn, now, &Event::BuilderAdded { builder: builder.clone() })?;
     }
-    if let Engine::Sqlite(sqlite) = &mut conn.engine {
+    if let Engine::Sqlite(sqlite) = conn.engine()? {
         // Every reference is made by us, and a crash only costs the newest batches.
         sqlite.batch_execute(
             "PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -131072; \
@@ -80,8 +80,8 @@ fn prepare(conn: &mut Conn, builders: &[Builder], builds: u64, now: Time) -> Res
         let id = id.ok_or_else(|| DbError::NotFound { what: format!("builder {}", builder.name) })?;
         rows.push((id, builder.clone(), ids.build(&builder.name)));
     }
-    let next_build: Option<i64> = builds::table.select(max(builds::id)).first(&mut conn.engine)?;
-    let newest: Option<i64> = builds::table.select(max(builds::started)).first(&mut conn.engine)?;
+    let next_build: Option<i64> = builds::table.select(max(builds::id)).first(conn.engine()?)?;
+    let newest: Option<i64> = builds::table.select(max(builds::started)).first(conn.engine()?)?;
     let numbers = plausible::Numbers {
         build: next_build.unwrap_or(0) + 1,
         log: ids.log(),
@@ -94,26 +94,23 @@ fn prepare(conn: &mut Conn, builders: &[Builder], builds: u64, now: Time) -> Res
 
 fn write(conn: &mut Conn, batch: Batch) -> Result<u64, DbError> {
     let count = batch.builds.len() as u64;
-    insert_all!(conn, changes::table, batch.changes);
-    insert_all!(conn, buildsets::table, batch.buildsets);
-    insert_all!(conn, requests::table, batch.requests);
-    insert_all!(conn, builds::table, batch.builds);
-    insert_all!(conn, build_branches::table, batch.branches);
-    insert_all!(conn, request_builds::table, batch.links);
-    insert_all!(conn, steps::table, batch.steps);
-    insert_all!(conn, logs::table, batch.logs);
-    insert_all!(conn, log_chunks::table, batch.pieces);
+    insert_all!(conn, changes::table, &batch.changes);
+    insert_all!(conn, buildsets::table, &batch.buildsets);
+    insert_all!(conn, requests::table, &batch.requests);
+    insert_all!(conn, builds::table, &batch.builds);
+    insert_all!(conn, build_branches::table, &batch.branches);
+    insert_all!(conn, request_builds::table, &batch.links);
+    insert_all!(conn, steps::table, &batch.steps);
+    insert_all!(conn, logs::table, &batch.logs);
+    insert_all!(conn, log_chunks::table, &batch.pieces);
     Ok(count)
 }
 
 /// Leaves the database as Signalbox expects it.
 fn finish(conn: &mut Conn) -> Result<(), DbError> {
-    match &mut conn.engine {
+    match conn.engine()? {
         Engine::Sqlite(sqlite) => sqlite.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?,
-        // The rows brought their own numbers, of which the sequence knows nothing.
-        Engine::Postgres(postgres) => postgres.batch_execute(
-            "SELECT setval(pg_get_serial_sequence('builds', 'id'), (SELECT coalesce(max(id), 1) FROM builds)); ANALYZE",
-        )?,
+        Engine::Postgres(postgres) => postgres.batch_execute("ANALYZE")?,
     }
     Ok(())
 }

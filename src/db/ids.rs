@@ -24,12 +24,11 @@ pub struct Ids {
 impl Ids {
     pub(super) fn seed(conn: &mut Conn) -> Result<Ids, DbError> {
         let mark = |highest: Option<i64>, mark: i64| AtomicI64::new(highest.unwrap_or(0).max(mark) + 1);
-        let change = changes::table.select(max(changes::number)).first(&mut conn.engine)?;
-        let buildset = buildsets::table.select(max(buildsets::id)).first(&mut conn.engine)?;
-        let request = requests::table.select(max(requests::id)).first(&mut conn.engine)?;
-        let log = logs::table.select(max(logs::id)).first(&mut conn.engine)?;
-        let names: Vec<(i64, String)> =
-            builders::table.select((builders::id, builders::name)).load(&mut conn.engine)?;
+        let change = changes::table.select(max(changes::number)).first(conn.engine()?)?;
+        let buildset = buildsets::table.select(max(buildsets::id)).first(conn.engine()?)?;
+        let request = requests::table.select(max(requests::id)).first(conn.engine()?)?;
+        let log = logs::table.select(max(logs::id)).first(conn.engine()?)?;
+        let names: Vec<(i64, String)> = builders::table.select((builders::id, builders::name)).load(conn.engine()?)?;
         let mut next = HashMap::new();
         for (id, name) in names {
             // One probe of an index each; grouping would read all builds.
@@ -37,7 +36,7 @@ impl Ids {
                 .filter(builds::builder_id.eq(id))
                 .select(builds::number)
                 .order(builds::number.desc())
-                .first(&mut conn.engine)
+                .first(conn.engine()?)
                 .optional()?;
             next.insert(name, newest.map_or(0, |number| number + 1));
         }

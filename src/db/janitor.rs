@@ -52,7 +52,7 @@ pub struct Swept {
 /// Deletes everything beyond the horizons; returns when it is done.
 pub async fn sweep(db: &Db, horizons: &Horizons) -> Result<Swept, DbError> {
     let mut swept = Swept::default();
-    let builders: Vec<i64> = db.read(|conn| Ok(builders::table.select(builders::id).load(&mut conn.engine)?)).await?;
+    let builders: Vec<i64> = db.read(|conn| Ok(builders::table.select(builders::id).load(conn.engine()?)?)).await?;
     // 0.8 writes 0 for a horizon that is not there.
     let horizon = |horizon: Option<i64>| horizon.filter(|kept| *kept > 0);
     for builder in builders.iter().copied() {
@@ -119,7 +119,7 @@ fn oldest_kept(conn: &mut Conn, builder: i64, kept: i64) -> Result<Option<i64>, 
         .order(builds::number.desc())
         .offset(kept - 1)
         .select(builds::number)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?)
 }
 
@@ -128,7 +128,7 @@ fn old_logs(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError> {
     let Some(oldest) = oldest_kept(conn, builder, kept)? else {
         return Ok(Done::NOTHING);
     };
-    let from: i64 = builders::table.find(builder).select(builders::logs_from).first(&mut conn.engine)?;
+    let from: i64 = builders::table.find(builder).select(builders::logs_from).first(conn.engine()?)?;
     let some: Vec<(i64, i64, bool)> = builds::table
         .filter(builds::builder_id.eq(builder))
         .filter(builds::number.ge(from))
@@ -136,7 +136,7 @@ fn old_logs(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError> {
         .order(builds::number)
         .limit(PIECES)
         .select((builds::id, builds::number, builds::finished.is_not_null()))
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     let mut done = Done::NOTHING;
     for (build, number, finished) in some {
         // One that still runs is waited for.
@@ -161,27 +161,27 @@ fn old_logs(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError> {
 
 /// Deletes some of the text of a build's logs, or its logs once they have none; counts what went.
 fn logs_of(conn: &mut Conn, build: i64) -> Result<Done, DbError> {
-    let ids: Vec<i64> = logs::table.filter(logs::build_id.eq(build)).select(logs::id).load(&mut conn.engine)?;
+    let ids: Vec<i64> = logs::table.filter(logs::build_id.eq(build)).select(logs::id).load(conn.engine()?)?;
     for id in ids.iter().copied() {
         let pieces: Vec<i64> = log_chunks::table
             .filter(log_chunks::log_id.eq(id))
             .order(log_chunks::first_byte)
             .limit(PIECES + 1)
             .select(log_chunks::first_byte)
-            .load(&mut conn.engine)?;
+            .load(conn.engine()?)?;
         // The last few go with the log itself.
         if pieces.len() as i64 > PIECES
             && let Some(end) = pieces.last()
         {
             let old = log_chunks::table.filter(log_chunks::log_id.eq(id)).filter(log_chunks::first_byte.lt(end));
-            return Ok(Done::rows(diesel::delete(old).execute(&mut conn.engine)?));
+            return Ok(Done::rows(diesel::delete(old).execute(conn.engine()?)?));
         }
-        diesel::delete(log_chunks::table.filter(log_chunks::log_id.eq(id))).execute(&mut conn.engine)?;
+        diesel::delete(log_chunks::table.filter(log_chunks::log_id.eq(id))).execute(conn.engine()?)?;
     }
     if let Some(highest) = ids.iter().max() {
         counters::raise(conn, counters::LOG, *highest)?;
     }
-    let deleted = diesel::delete(logs::table.filter(logs::build_id.eq(build))).execute(&mut conn.engine)?;
+    let deleted = diesel::delete(logs::table.filter(logs::build_id.eq(build))).execute(conn.engine()?)?;
     Ok(Done { count: deleted as u64, more: false })
 }
 
@@ -195,7 +195,7 @@ fn old_builds(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError>
         .filter(builds::finished.is_not_null())
         .order(builds::number.desc())
         .select(builds::number)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     let some: Vec<i64> = builds::table
         .filter(builds::builder_id.eq(builder))
@@ -204,7 +204,7 @@ fn old_builds(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError>
         .order(builds::number)
         .limit(8)
         .select(builds::id)
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     let mut done = Done::NOTHING;
     for build in some {
         done.more = true;
@@ -214,8 +214,8 @@ fn old_builds(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError>
         let wanted: Vec<i64> = request_builds::table
             .filter(request_builds::build_id.eq(build))
             .select(request_builds::request_id)
-            .load(&mut conn.engine)?;
-        diesel::delete(builds::table.find(build)).execute(&mut conn.engine)?;
+            .load(conn.engine()?)?;
+        diesel::delete(builds::table.find(build)).execute(conn.engine()?)?;
         delete_requests(conn, &wanted)?;
         done.count += 1;
     }
@@ -235,7 +235,7 @@ fn delete_requests(conn: &mut Conn, ids: &[i64]) -> Result<u64, DbError> {
                 .filter(not(exists(built))),
         )
         .returning(requests::buildset_id)
-        .get_result(&mut conn.engine)
+        .get_result(conn.engine()?)
         .optional()?;
         let Some(buildset) = buildset else {
             continue;
@@ -244,7 +244,7 @@ fn delete_requests(conn: &mut Conn, ids: &[i64]) -> Result<u64, DbError> {
         counters::raise(conn, counters::REQUEST, *id)?;
         let left = requests::table.filter(requests::buildset_id.eq(buildsets::id));
         let gone = diesel::delete(buildsets::table.filter(buildsets::id.eq(buildset)).filter(not(exists(left))))
-            .execute(&mut conn.engine)?;
+            .execute(conn.engine()?)?;
         if gone > 0 {
             counters::raise(conn, counters::BUILDSET, buildset)?;
         }
@@ -258,7 +258,7 @@ async fn requests_without_builds(db: &Db, builder: i64, kept: i64) -> Result<u64
     let mut before = db
         .read(move |conn| {
             let newest = requests::table.filter(requests::builder_id.eq(builder)).order(requests::id.desc());
-            let oldest_kept = newest.offset(kept - 1).select(requests::id).first(&mut conn.engine).optional()?;
+            let oldest_kept = newest.offset(kept - 1).select(requests::id).first(conn.engine()?).optional()?;
             Ok(oldest_kept.unwrap_or(0))
         })
         .await?;
@@ -271,7 +271,7 @@ async fn requests_without_builds(db: &Db, builder: i64, kept: i64) -> Result<u64
                     .order(requests::id.desc())
                     .limit(ROWS)
                     .select(requests::id)
-                    .load(&mut conn.engine)?)
+                    .load(conn.engine()?)?)
             })
             .await?;
         let Some(lowest) = some.last() else {
@@ -289,9 +289,9 @@ fn old_builder_events(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, 
         .offset(kept)
         .limit(ROWS)
         .select(builder_events::id)
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     let old = builder_events::table.filter(builder_events::id.eq_any(old));
-    Ok(Done::rows(diesel::delete(old).execute(&mut conn.engine)?))
+    Ok(Done::rows(diesel::delete(old).execute(conn.engine()?)?))
 }
 
 /// Cuts the event log, but not beyond what the slowest target has read.
@@ -302,7 +302,7 @@ fn old_events(conn: &mut Conn, kept: i64) -> Result<Done, DbError> {
     let last = event_log::last(conn)?;
     let upto = (last - kept).min(cursors::slowest(conn)?.unwrap_or(last));
     let old = events::table.filter(events::seq.le(upto.min(first + ROWS - 1)));
-    Ok(Done::rows(diesel::delete(old).execute(&mut conn.engine)?))
+    Ok(Done::rows(diesel::delete(old).execute(conn.engine()?)?))
 }
 
 /// The ledger goes back as far as the event log.
@@ -316,7 +316,7 @@ fn old_deliveries(conn: &mut Conn) -> Result<Done, DbError> {
             .filter(outbox::seq.lt(first))
             .limit(ROWS / 2)
             .select(outbox::place)
-            .load(&mut conn.engine)?;
+            .load(conn.engine()?)?;
         old.extend(some);
     }
     let dead: Vec<i64> = outbox::table
@@ -326,10 +326,10 @@ fn old_deliveries(conn: &mut Conn) -> Result<Done, DbError> {
         .offset(DEAD)
         .limit(ROWS / 2)
         .select(outbox::place)
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     old.extend(dead);
     let old = outbox::table.filter(outbox::place.eq_any(old));
-    Ok(Done::rows(diesel::delete(old).execute(&mut conn.engine)?))
+    Ok(Done::rows(diesel::delete(old).execute(conn.engine()?)?))
 }
 
 fn old_changes(conn: &mut Conn, kept: i64) -> Result<Done, DbError> {
@@ -337,7 +337,7 @@ fn old_changes(conn: &mut Conn, kept: i64) -> Result<Done, DbError> {
         .order(changes::number.desc())
         .offset(kept - 1)
         .select(changes::number)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     let Some(oldest) = oldest else {
         return Ok(Done::NOTHING);
@@ -347,16 +347,16 @@ fn old_changes(conn: &mut Conn, kept: i64) -> Result<Done, DbError> {
         .order(changes::number)
         .limit(ROWS)
         .select(changes::number)
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     let Some(end) = some.last() else {
         return Ok(Done::NOTHING);
     };
     let old = changes::table.filter(changes::number.le(end));
-    Ok(Done::rows(diesel::delete(old).execute(&mut conn.engine)?))
+    Ok(Done::rows(diesel::delete(old).execute(conn.engine()?)?))
 }
 
 fn old_connects(conn: &mut Conn) -> Result<Done, DbError> {
-    let workers: Vec<i64> = workers::table.select(workers::id).load(&mut conn.engine)?;
+    let workers: Vec<i64> = workers::table.select(workers::id).load(conn.engine()?)?;
     let mut deleted = 0;
     for worker in workers {
         let of_worker = worker_connects::table.filter(worker_connects::worker_id.eq(worker));
@@ -364,10 +364,10 @@ fn old_connects(conn: &mut Conn) -> Result<Done, DbError> {
             .order(worker_connects::at.desc())
             .offset(CONNECTS)
             .select(worker_connects::at)
-            .first(&mut conn.engine)
+            .first(conn.engine()?)
             .optional()?;
         if let Some(at) = newest_old {
-            deleted += diesel::delete(of_worker.filter(worker_connects::at.le(at))).execute(&mut conn.engine)?;
+            deleted += diesel::delete(of_worker.filter(worker_connects::at.le(at))).execute(conn.engine()?)?;
         }
     }
     // Each sweep finds what connected since the last one, so one round is enough.
@@ -387,7 +387,7 @@ const SPARE_PAGES: i64 = 1_000;
 
 /// Shrinks an SQLite file that has become much too large, a few pages at a time. PostgreSQL does that itself.
 fn give_back_room(conn: &mut Conn) -> Result<Done, DbError> {
-    let Engine::Sqlite(sqlite) = &mut conn.engine else {
+    let Engine::Sqlite(sqlite) = conn.engine()? else {
         return Ok(Done::NOTHING);
     };
     let sql = "SELECT page_count AS pages, freelist_count AS free FROM pragma_page_count, pragma_freelist_count";

@@ -1,6 +1,7 @@
 //! What the writer has met, so that it need not ask the database for it with every event.
 
-use crate::model::{Build, BuildRef, Results};
+use super::expectations::Seconds;
+use crate::model::{Build, BuildRef, Results, Step};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Forgotten whenever a transaction is taken back: what is known may have gone with it.
@@ -10,8 +11,12 @@ pub(super) struct Known {
     pub builders: HashMap<String, i64>,
     /// Running builds only.
     pub builds: HashMap<BuildRef, KnownBuild>,
-    /// Seconds by step, by the builder's row.
-    pub expectations: HashMap<i64, BTreeMap<String, f64>>,
+    /// The row that the next new build gets.
+    pub next_build: Option<i64>,
+    /// By the builder's row.
+    pub expectations: HashMap<i64, Seconds>,
+    /// The buildsets of requests that are not complete.
+    pub requests: HashMap<i64, i64>,
     /// Those that were submitted since, and have requests that are not complete.
     pub buildsets: HashMap<i64, OpenBuildset>,
 }
@@ -32,10 +37,17 @@ pub(super) struct KnownBuild {
     /// Its builder's.
     pub builder: i64,
     pub worker: String,
-    /// Steps that have ended.
-    pub ended: BTreeSet<i32>,
+    /// Those of its steps that have a row.
+    pub steps: BTreeMap<i32, Progress>,
     /// Logs that have not.
     pub open_logs: BTreeSet<i64>,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    Open,
+    Ended,
 }
 
 impl Known {
@@ -52,9 +64,14 @@ impl OpenBuildset {
 }
 
 impl KnownBuild {
-    /// One whose row has just been written.
+    /// A new one, none of whose steps has a row as yet.
     pub fn new(id: i64, builder: i64, build: &Build) -> KnownBuild {
-        let ended = build.steps.iter().filter(|step| step.finished.is_some()).map(|step| step.number);
-        KnownBuild { id, builder, worker: build.worker.clone(), ended: ended.collect(), open_logs: BTreeSet::new() }
+        KnownBuild { id, builder, worker: build.worker.clone(), steps: BTreeMap::new(), open_logs: BTreeSet::new() }
+    }
+
+    /// A step of it is written as this; whether it had a row before.
+    pub fn met(&mut self, step: &Step) -> bool {
+        let progress = if step.finished.is_some() { Progress::Ended } else { Progress::Open };
+        self.steps.insert(step.number, progress).is_some()
     }
 }

@@ -71,7 +71,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes the lock that lasts as long as this connection. Nothing to do for SQLite.
 pub(super) fn take_advisory(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
-    let Engine::Postgres(postgres) = &mut conn.engine else {
+    let Engine::Postgres(postgres) = conn.engine()? else {
         return Ok(());
     };
     let began = Instant::now();
@@ -90,7 +90,7 @@ pub(super) fn take_advisory(conn: &mut Conn, location: &Location) -> Result<(), 
 
 /// Gives the lock back before the connection ends, so that it is free by the time anybody can know of the end.
 pub(super) fn release_advisory(conn: &mut Conn) {
-    if let Engine::Postgres(postgres) = &mut conn.engine
+    if let Ok(Engine::Postgres(postgres)) = conn.engine()
         && let Err(cause) = diesel::sql_query("SELECT pg_advisory_unlock_all()").execute(postgres)
     {
         tracing::debug!(%cause, "the lock goes with the connection");

@@ -67,7 +67,7 @@ pub fn append(conn: &mut Conn, log: i64, segments: &[Segment]) -> Result<(i64, i
 /// Adds text that has been compressed already. Returns the log's new (lines, bytes).
 pub fn append_prepared(conn: &mut Conn, log: i64, prepared: &Prepared) -> Result<(i64, i64), DbError> {
     let found: Option<(i64, i64)> =
-        logs::table.find(log).select((logs::lines, logs::bytes)).first(&mut conn.engine).optional()?;
+        logs::table.find(log).select((logs::lines, logs::bytes)).first(conn.engine()?).optional()?;
     let (mut lines, mut bytes) = found.ok_or_else(|| DbError::NotFound { what: format!("log {log}") })?;
     let mut pieces = prepared.pieces.iter();
     if let Some(first) = pieces.as_slice().first()
@@ -84,7 +84,7 @@ pub fn append_prepared(conn: &mut Conn, log: i64, prepared: &Prepared) -> Result
             log_chunks::first_line.eq(lines),
             log_chunks::data.eq(&piece.data),
         );
-        diesel::insert_into(log_chunks::table).values(row).execute(&mut conn.engine)?;
+        diesel::insert_into(log_chunks::table).values(row).execute(conn.engine()?)?;
         lines += piece.lines;
         bytes += piece.bytes;
     }
@@ -103,13 +103,13 @@ fn join_last(conn: &mut Conn, log: i64, end: i64, piece: &pieces::Piece) -> Resu
         .filter(log_chunks::log_id.eq(log))
         .order(log_chunks::first_byte.desc())
         .select(log_chunks::first_byte)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     let Some(first_byte) = last.filter(|first_byte| end - first_byte + piece.bytes <= joined) else {
         return Ok(false);
     };
     let row = log_chunks::table.find((log, first_byte));
-    let data: Vec<u8> = row.select(log_chunks::data).first(&mut conn.engine)?;
+    let data: Vec<u8> = row.select(log_chunks::data).first(conn.engine()?)?;
     let data = Text::open(&data)?.joined_with(&Text::open(&piece.data)?);
     each!(conn, |c| kept!(diesel::update(row).set(log_chunks::data.eq(data))).execute(c))?;
     Ok(true)
@@ -127,7 +127,7 @@ pub fn find(conn: &mut Conn, build: &BuildRef, step: &str, log: &str) -> Result<
         .filter(steps::build_id.eq(id))
         .filter(steps::name.eq(step))
         .select(builds::StepRow::as_select())
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     let Some(row) = row else {
         return Ok(None);
@@ -139,15 +139,15 @@ pub fn find(conn: &mut Conn, build: &BuildRef, step: &str, log: &str) -> Result<
 }
 
 pub fn by_id(conn: &mut Conn, log: i64) -> Result<Option<Log>, DbError> {
-    let row: Option<Row> = logs::table.find(log).select(Row::as_select()).first(&mut conn.engine).optional()?;
+    let row: Option<Row> = logs::table.find(log).select(Row::as_select()).first(conn.engine()?).optional()?;
     Ok(row.map(Row::log))
 }
 
 /// The logs of these builds by build and step, in the order they were started.
 pub(super) fn of_builds(conn: &mut Conn, builds: &[i64]) -> Result<HashMap<(i64, i32), Vec<Log>>, DbError> {
     let rows: Vec<Row> = match builds {
-        [build] => logs::table.filter(logs::build_id.eq(build)).select(Row::as_select()).load(&mut conn.engine)?,
-        builds => logs::table.filter(logs::build_id.eq_any(builds)).select(Row::as_select()).load(&mut conn.engine)?,
+        [build] => logs::table.filter(logs::build_id.eq(build)).select(Row::as_select()).load(conn.engine()?)?,
+        builds => logs::table.filter(logs::build_id.eq_any(builds)).select(Row::as_select()).load(conn.engine()?)?,
     };
     let mut by_step: HashMap<(i64, i32), Vec<Log>> = HashMap::new();
     for row in rows {
@@ -167,7 +167,7 @@ pub fn from_byte(conn: &mut Conn, log: i64, offset: i64, max: usize) -> Result<(
         .filter(log_chunks::first_byte.le(offset))
         .order(log_chunks::first_byte.desc())
         .select(log_chunks::first_byte)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     let Some(first_byte) = start else {
         return Ok((Vec::new(), offset));
@@ -196,7 +196,7 @@ pub fn lines(conn: &mut Conn, log: i64, first: i64, count: i64, max_bytes: usize
         .filter(log_chunks::first_line.lt(first))
         .order((log_chunks::first_line.desc(), log_chunks::first_byte.desc()))
         .select((log_chunks::first_byte, log_chunks::first_line, log_chunks::data))
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     if let Some((first_byte, first_line, data)) = holder
         && let Some(skipped) = Text::open(&data)?.after_line_end(first - first_line)
@@ -253,7 +253,7 @@ fn take(conn: &mut Conn, log: i64, first_byte: i64, skipped: usize, taken: &mut 
             .order(log_chunks::first_byte)
             .limit(at_once)
             .select((log_chunks::first_byte, log_chunks::data))
-            .load(&mut conn.engine)?;
+            .load(conn.engine()?)?;
         let Some((last, _)) = rows.last() else {
             return Ok(());
         };
@@ -272,22 +272,5 @@ fn take(conn: &mut Conn, log: i64, first_byte: i64, skipped: usize, taken: &mut 
         }
         at_once = AT_ONCE;
     }
-    Ok(())
-}
-
-/// Writes a log's row; its lengths are counted from the text that arrives.
-pub(super) fn start(conn: &mut Conn, build: i64, step: i32, log: &Log, finished: bool) -> Result<(), DbError> {
-    let name = super::columns::clean(&log.name);
-    let row = (
-        logs::id.eq(log.id),
-        logs::build_id.eq(build),
-        logs::step.eq(step),
-        logs::name.eq(name.as_ref()),
-        logs::kind.eq(kind(log.kind)),
-        logs::finished.eq(finished),
-        logs::lines.eq(0_i64),
-        logs::bytes.eq(0_i64),
-    );
-    each!(conn, |c| diesel::insert_into(logs::table).values(row).execute(c))?;
     Ok(())
 }

@@ -55,7 +55,7 @@ fn look_at(path: &Path, location: &Location) -> Result<(), DbError> {
 }
 
 fn bring_up_to_date(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
-    let outcome = match &mut conn.engine {
+    let outcome = match conn.engine()? {
         Engine::Sqlite(sqlite) => up(sqlite, SQLITE),
         Engine::Postgres(postgres) => up(postgres, POSTGRES),
     };

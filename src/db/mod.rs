@@ -35,6 +35,7 @@ mod readers;
 pub mod requests;
 mod schema;
 pub mod state;
+mod unwritten;
 pub mod users;
 pub mod workers;
 mod writer;

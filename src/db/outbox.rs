@@ -157,7 +157,7 @@ pub fn unfinished(conn: &mut Conn, target: &str, destination: &str, limit: i64) 
         .order(outbox::place)
         .limit(limit.max(0))
         .select(Row::as_select())
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     rows.into_iter().map(Row::delivery).collect()
 }
 
@@ -172,7 +172,7 @@ pub fn destinations(conn: &mut Conn, target: &str) -> Result<Vec<String>, DbErro
             .filter(outbox::destination.gt(found.last().map_or("", String::as_str)))
             .order(outbox::destination)
             .select(outbox::destination)
-            .first(&mut conn.engine)
+            .first(conn.engine()?)
             .optional()?;
         match next {
             Some(destination) => found.push(destination),
@@ -222,7 +222,7 @@ pub fn is_overtaken(conn: &mut Conn, delivery: &Delivery) -> Result<bool, DbErro
         .filter(outbox::state.ne(State::Dead.code()))
         .filter(outbox::state.ne(State::Dropped.code()))
         .select(outbox::place)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     Ok(newer.is_some())
 }
@@ -230,13 +230,13 @@ pub fn is_overtaken(conn: &mut Conn, delivery: &Delivery) -> Result<bool, DbErro
 /// Drops at most `limit` of what a target has not sent, dead ones too; answers with how many, 0 once there are none.
 pub fn drop_unsent(conn: &mut Conn, target: &str, why: &str, limit: i64) -> Result<usize, DbError> {
     let of_target = outbox::table.filter(outbox::target.eq(target)).limit(limit.max(0));
-    let mut places: Vec<i64> = of_target.filter(outbox::unfinished).select(outbox::place).load(&mut conn.engine)?;
+    let mut places: Vec<i64> = of_target.filter(outbox::unfinished).select(outbox::place).load(conn.engine()?)?;
     if places.is_empty() {
         places = of_target
             .filter(not(outbox::unfinished))
             .filter(outbox::state.eq(State::Dead.code()))
             .select(outbox::place)
-            .load(&mut conn.engine)?;
+            .load(conn.engine()?)?;
     }
     let dropped = outbox::table.filter(outbox::place.eq_any(&places));
     // Its text varies with how many there are, so it is not kept.
@@ -248,17 +248,13 @@ pub fn drop_unsent(conn: &mut Conn, target: &str, why: &str, limit: i64) -> Resu
 
 pub fn find(conn: &mut Conn, id: &str) -> Result<Option<Delivery>, DbError> {
     let row: Option<Row> =
-        outbox::table.filter(outbox::id.eq(id)).select(Row::as_select()).first(&mut conn.engine).optional()?;
+        outbox::table.filter(outbox::id.eq(id)).select(Row::as_select()).first(conn.engine()?).optional()?;
     row.map(Row::delivery).transpose()
 }
 
 /// How many deliveries of a target are unfinished.
 pub fn backlog(conn: &mut Conn, target: &str) -> Result<i64, DbError> {
-    Ok(outbox::table
-        .filter(outbox::unfinished)
-        .filter(outbox::target.eq(target))
-        .count()
-        .get_result(&mut conn.engine)?)
+    Ok(outbox::table.filter(outbox::unfinished).filter(outbox::target.eq(target)).count().get_result(conn.engine()?)?)
 }
 
 /// Newest first, for the ledger; only ids created before `before`.
@@ -292,6 +288,6 @@ fn listed(
         query = query.filter(outbox::created.lt(before.0));
     }
     let rows: Vec<Row> =
-        query.order((outbox::created.desc(), outbox::place.desc())).select(Row::as_select()).load(&mut conn.engine)?;
+        query.order((outbox::created.desc(), outbox::place.desc())).select(Row::as_select()).load(conn.engine()?)?;
     rows.into_iter().map(Row::delivery).collect()
 }

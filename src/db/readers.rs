@@ -62,7 +62,7 @@ impl ManageConnection for Manager {
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), DbError> {
-        diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1")).execute(&mut conn.engine)?;
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1")).execute(conn.engine()?)?;
         Ok(())
     }
 

@@ -62,10 +62,10 @@ pub fn pending(conn: &mut Conn, builder: Option<&str>) -> Result<Vec<BuildReques
     let waiting = requests::table.inner_join(builders::table).filter(requests::waiting).order(order).select(columns);
     let rows: Vec<(RequestRow, String)> = match builder {
         Some(name) => match builder::id(conn, name)? {
-            Some(id) => waiting.filter(requests::builder_id.eq(id)).load(&mut conn.engine)?,
+            Some(id) => waiting.filter(requests::builder_id.eq(id)).load(conn.engine()?)?,
             None => Vec::new(),
         },
-        None => waiting.load(&mut conn.engine)?,
+        None => waiting.load(conn.engine()?)?,
     };
     with_builds(conn, rows)
 }
@@ -75,7 +75,7 @@ pub fn find(conn: &mut Conn, id: i64) -> Result<Option<BuildRequest>, DbError> {
         .inner_join(builders::table)
         .filter(requests::id.eq(id))
         .select((RequestRow::as_select(), builders::name))
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     Ok(with_builds(conn, row.into_iter().collect())?.pop())
 }
@@ -92,13 +92,13 @@ pub fn recent(conn: &mut Conn, builder: &str, limit: i64, before: Option<i64>) -
         .order(requests::id.desc())
         .limit(limit.max(0))
         .select((RequestRow::as_select(), builders::name))
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     with_builds(conn, rows)
 }
 
 pub fn buildset(conn: &mut Conn, id: i64) -> Result<Option<Buildset>, DbError> {
     let row: Option<BuildsetRow> =
-        buildsets::table.find(id).select(BuildsetRow::as_select()).first(&mut conn.engine).optional()?;
+        buildsets::table.find(id).select(BuildsetRow::as_select()).first(conn.engine()?).optional()?;
     row.map(BuildsetRow::buildset).transpose()
 }
 
@@ -111,7 +111,7 @@ pub fn complete_buildsets(conn: &mut Conn, scheduler: &str, after: i64, limit: i
         .order(buildsets::id)
         .limit(limit.max(0))
         .select(BuildsetRow::as_select())
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     rows.into_iter().map(BuildsetRow::buildset).collect()
 }
 
@@ -124,7 +124,7 @@ fn with_builds(conn: &mut Conn, rows: Vec<(RequestRow, String)>) -> Result<Vec<B
             .filter(request_builds::request_id.eq_any(some))
             .order((request_builds::request_id, request_builds::number))
             .select((request_builds::request_id, request_builds::number))
-            .load(&mut conn.engine)?;
+            .load(conn.engine()?)?;
         for (request, number) in links {
             builds.entry(request).or_default().push(number);
         }

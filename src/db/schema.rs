@@ -57,6 +57,7 @@ diesel::table! {
         requests -> Text,
         properties -> Text,
         source_stamps -> Text,
+        planned -> Text,
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Put {
 
 pub fn get(conn: &mut Conn, object: &str, key: &str) -> Result<Option<Value>, DbError> {
     let text: Option<String> =
-        state::table.find((object, key)).select(state::value).first(&mut conn.engine).optional()?;
+        state::table.find((object, key)).select(state::value).first(conn.engine()?).optional()?;
     text.map(|text| from_json("state.value", &text)).transpose()
 }
 

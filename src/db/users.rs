@@ -19,14 +19,14 @@ struct Row {
 
 /// Everybody, in the order they were added.
 pub fn all(conn: &mut Conn) -> Result<Vec<User>, DbError> {
-    let rows = users::table.order(users::uid).select(Row::as_select()).load(&mut conn.engine)?;
-    let triples: Vec<(i64, String, String)> = user_attributes::table.load(&mut conn.engine)?;
+    let rows = users::table.order(users::uid).select(Row::as_select()).load(conn.engine()?)?;
+    let triples: Vec<(i64, String, String)> = user_attributes::table.load(conn.engine()?)?;
     Ok(with_attributes(rows, triples))
 }
 
 /// By the number pages use.
 pub fn by_uid(conn: &mut Conn, uid: i64) -> Result<Option<User>, DbError> {
-    let row: Option<Row> = users::table.find(uid).select(Row::as_select()).first(&mut conn.engine).optional()?;
+    let row: Option<Row> = users::table.find(uid).select(Row::as_select()).first(conn.engine()?).optional()?;
     one(conn, row)
 }
 
@@ -35,7 +35,7 @@ pub fn find(conn: &mut Conn, identifier: &str) -> Result<Option<User>, DbError> 
     let row: Option<Row> = users::table
         .filter(users::identifier.eq(identifier))
         .select(Row::as_select())
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     one(conn, row)
 }
@@ -45,7 +45,7 @@ pub fn by_username(conn: &mut Conn, username: &str) -> Result<Option<User>, DbEr
     let row: Option<Row> = users::table
         .filter(users::bb_username.eq(username))
         .select(Row::as_select())
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     one(conn, row)
 }
@@ -57,7 +57,7 @@ pub fn by_attribute(conn: &mut Conn, kind: &str, value: &str) -> Result<Option<U
         .filter(user_attributes::value.eq(value))
         .order(user_attributes::uid)
         .select(user_attributes::uid)
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     match uid {
         Some(uid) => by_uid(conn, uid),
@@ -75,7 +75,7 @@ pub fn add(conn: &mut Conn, user: &User) -> Result<i64, DbError> {
             users::bb_password.eq(clean_option(user.bb_password.as_deref())),
         ))
         .returning(users::uid)
-        .get_result(&mut conn.engine)?;
+        .get_result(conn.engine()?)?;
     put_attributes(conn, uid, &user.attributes)?;
     Ok(uid)
 }
@@ -91,14 +91,14 @@ pub fn update(conn: &mut Conn, user: &User) -> Result<bool, DbError> {
     if changed == 0 {
         return Ok(false);
     }
-    diesel::delete(user_attributes::table.filter(user_attributes::uid.eq(user.uid))).execute(&mut conn.engine)?;
+    diesel::delete(user_attributes::table.filter(user_attributes::uid.eq(user.uid))).execute(conn.engine()?)?;
     put_attributes(conn, user.uid, &user.attributes)?;
     Ok(true)
 }
 
 /// False when there is no such user.
 pub fn remove(conn: &mut Conn, uid: i64) -> Result<bool, DbError> {
-    Ok(diesel::delete(users::table.find(uid)).execute(&mut conn.engine)? > 0)
+    Ok(diesel::delete(users::table.find(uid)).execute(conn.engine()?)? > 0)
 }
 
 fn put_attributes(conn: &mut Conn, uid: i64, attributes: &BTreeMap<String, String>) -> Result<(), DbError> {
@@ -119,7 +119,7 @@ fn one(conn: &mut Conn, row: Option<Row>) -> Result<Option<User>, DbError> {
         return Ok(None);
     };
     let triples: Vec<(i64, String, String)> =
-        user_attributes::table.filter(user_attributes::uid.eq(row.uid)).load(&mut conn.engine)?;
+        user_attributes::table.filter(user_attributes::uid.eq(row.uid)).load(conn.engine()?)?;
     Ok(with_attributes(vec![row], triples).pop())
 }
 

@@ -41,20 +41,20 @@ impl Row {
 
 /// Every worker that ever connected, by name.
 pub fn all(conn: &mut Conn) -> Result<Vec<Worker>, DbError> {
-    let rows: Vec<Row> = workers::table.order(workers::name).select(Row::as_select()).load(&mut conn.engine)?;
+    let rows: Vec<Row> = workers::table.order(workers::name).select(Row::as_select()).load(conn.engine()?)?;
     rows.into_iter().map(Row::worker).collect()
 }
 
 pub fn find(conn: &mut Conn, name: &str) -> Result<Option<Worker>, DbError> {
     let row: Option<Row> =
-        workers::table.filter(workers::name.eq(name)).select(Row::as_select()).first(&mut conn.engine).optional()?;
+        workers::table.filter(workers::name.eq(name)).select(Row::as_select()).first(conn.engine()?).optional()?;
     row.map(Row::worker).transpose()
 }
 
 /// How often this worker has connected since `since`.
 pub fn connects(conn: &mut Conn, name: &str, since: Time) -> Result<i64, DbError> {
     let id: Option<i64> =
-        workers::table.filter(workers::name.eq(name)).select(workers::id).first(&mut conn.engine).optional()?;
+        workers::table.filter(workers::name.eq(name)).select(workers::id).first(conn.engine()?).optional()?;
     let Some(id) = id else {
         return Ok(0);
     };
@@ -62,5 +62,5 @@ pub fn connects(conn: &mut Conn, name: &str, since: Time) -> Result<i64, DbError
         .filter(worker_connects::worker_id.eq(id))
         .filter(worker_connects::at.ge(since.0))
         .count()
-        .get_result(&mut conn.engine)?)
+        .get_result(conn.engine()?)?)
 }

@@ -324,7 +324,7 @@ impl Bench {
         };
         match conn.commit() {
             Ok(()) => Attempt::Committed,
-            Err(cause) => match self.take_back(cause.into()) {
+            Err(cause) => match self.take_back(cause) {
                 Attempt::Failed(cause) => Attempt::Refused(cause),
                 attempt => {
                     self.unsure = id;

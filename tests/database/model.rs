@@ -11,6 +11,8 @@ on_both_engines![
     an_event_is_read_as_it_was_written,
     a_build_is_followed_from_start_to_finish,
     a_build_cut_short_keeps_what_its_last_event_says,
+    a_planned_step_may_be_spoken_of_before_it_starts,
+    a_whole_life_fits_into_one_transaction,
     requests_wait_are_claimed_and_complete,
     a_retried_build_lets_its_requests_wait_again,
     a_buildset_ends_with_the_worst_of_its_requests,
@@ -119,6 +121,59 @@ fn a_build_cut_short_keeps_what_its_last_event_says(place: &Place) {
     happen(&db, [Event::BuildFinished { build: end.clone() }]);
     end.steps[0].logs = vec![Log { finished: true, ..log(1, "stdio") }];
     assert_eq!(db.read_blocking(|conn| builds::find(conn, "linux", 0)).unwrap(), Some(end));
+}
+
+fn a_planned_step_may_be_spoken_of_before_it_starts(place: &Place) {
+    let db = place.open();
+    let mut build = build("linux", 0);
+    build.steps = ["git", "compile", "test"].into_iter().zip(0..).map(|(name, n)| Step::new(n, name)).collect();
+    build.steps[2].expected_seconds = Some(7.5);
+    let reference = build.reference();
+    happen(
+        &db,
+        [
+            Event::BuildStarted { build: build.clone() },
+            Event::StepTextChanged { build: reference.clone(), step: 1, text: vec!["soon".to_owned()] },
+            Event::LogStarted { build: reference.clone(), step: 2, log: log(3, "stdio") },
+            Event::LogFinished { build: reference, step: 0, log: log(4, "stdio") },
+        ],
+    );
+    build.steps[1].text = vec!["soon".to_owned()];
+    build.steps[2].logs = vec![log(3, "stdio")];
+    build.steps[0].logs = vec![Log { finished: true, ..log(4, "stdio") }];
+    assert_eq!(db.read_blocking(|conn| builds::find(conn, "linux", 0)).unwrap(), Some(build));
+}
+
+/// Whatever is put by is written in an order that later events and references agree with.
+fn a_whole_life_fits_into_one_transaction(place: &Place) {
+    let db = place.open();
+    let mut started = Build { requests: vec![1, 1, 99], ..build("linux", 0) };
+    started.steps = vec![Step::new(0, "git"), Step::new(1, "compile")];
+    let reference = started.reference();
+    let git = step(&started, 0, "git");
+    let git_ended = step_ended(&git, 3, Results::Success);
+    let mut end = ended(&started, Results::Success);
+    end.steps = vec![git_ended.clone(), Step::new(1, "compile")];
+    happen(
+        &db,
+        [
+            Event::BuildsetSubmitted { buildset: buildset(1, &["linux"]) },
+            Event::RequestSubmitted { request: request(1, 1, "linux") },
+            Event::BuildStarted { build: started },
+            Event::StepStarted { build: reference.clone(), step: git },
+            Event::LogStarted { build: reference.clone(), step: 0, log: log(7, "stdio") },
+            Event::LogFinished { build: reference.clone(), step: 0, log: log(7, "stdio") },
+            Event::StepFinished { build: reference, step: git_ended, properties: Properties::new() },
+            Event::BuildFinished { build: end.clone() },
+        ],
+    );
+    end.steps[0].logs = vec![Log { finished: true, ..log(7, "stdio") }];
+    assert_eq!(db.read_blocking(|conn| builds::find(conn, "linux", 0)).unwrap(), Some(end));
+    let request = db.read_blocking(|conn| requests::find(conn, 1)).unwrap().unwrap();
+    assert_eq!((request.builds, request.results), (vec![0], Some(Results::Success)));
+    let buildset = db.read_blocking(|conn| requests::buildset(conn, 1)).unwrap().unwrap();
+    assert_eq!(buildset.results, Some(Results::Success));
+    assert_eq!(db.read_blocking(|conn| expectations::of(conn, "linux")).unwrap().keys().collect::<Vec<_>>(), ["git"]);
 }
 
 fn requests_wait_are_claimed_and_complete(place: &Place) {

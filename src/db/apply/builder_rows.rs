@@ -46,7 +46,7 @@ pub(super) fn added(conn: &mut Conn, builder: &Builder) -> Result<(), DbError> {
             let row = rows::Written::of(builder, true)?;
             each!(conn, |c| kept!(diesel::update(builders::table.find(id)).set(row)).execute(c))?;
             diesel::delete(builder_workers::table.filter(builder_workers::builder_id.eq(id)))
-                .execute(&mut conn.engine)?;
+                .execute(conn.engine()?)?;
             id
         }
         None => insert(conn, builder, true)?,
@@ -105,7 +105,7 @@ pub(super) fn at_worker(conn: &mut Conn, worker: &str, at: Time, text: &[&str]) 
         .filter(builder_workers::worker.eq(worker))
         .filter(builders::active.eq(true))
         .select(builders::id)
-        .load(&mut conn.engine)?;
+        .load(conn.engine()?)?;
     let text = json(text)?;
     for builder in users {
         insert_event(conn, builder, at, Some(at), &text)?;

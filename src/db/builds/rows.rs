@@ -2,7 +2,7 @@
 
 use crate::db::columns::{from_json, results};
 use crate::db::engine::Conn;
-use crate::db::known::KnownBuild;
+use crate::db::known::{KnownBuild, Progress};
 use crate::db::schema::{builders, builds, logs as logs_table, steps};
 use crate::db::{DbError, logs};
 use crate::model::{Build, Step, Time};
@@ -27,6 +27,7 @@ struct BuildRow {
     requests: String,
     properties: String,
     source_stamps: String,
+    planned: String,
 }
 
 impl BuildRow {
@@ -98,50 +99,68 @@ pub(in crate::db) fn of_ids(conn: &mut Conn, ids: &[i64], with_steps: bool) -> R
                 .inner_join(builders::table)
                 .filter(builds::id.eq(id))
                 .select((BuildRow::as_select(), builders::name))
-                .load(&mut conn.engine)?,
+                .load(conn.engine()?)?,
             some => builds::table
                 .inner_join(builders::table)
                 .filter(builds::id.eq_any(some))
                 .select((BuildRow::as_select(), builders::name))
-                .load(&mut conn.engine)?,
+                .load(conn.engine()?)?,
         };
+        let mut steps = if with_steps { steps_of(conn, some)? } else { HashMap::new() };
         for (row, builder) in rows {
-            found.insert(row.id, row.build(builder)?);
-        }
-        if with_steps {
-            for (build, step) in steps_of(conn, some)? {
-                if let Some(build) = found.get_mut(&build) {
-                    build.steps.push(step);
-                }
+            let id = row.id;
+            let mut steps = steps.remove(&id).unwrap_or_default();
+            if with_steps {
+                add_planned(&mut steps, &row.planned)?;
             }
+            found.insert(id, Build { steps, ..row.build(builder)? });
         }
     }
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-/// Steps with logs, by build and in order.
-fn steps_of(conn: &mut Conn, builds: &[i64]) -> Result<Vec<(i64, Step)>, DbError> {
+/// Adds the steps that have no row yet.
+fn add_planned(steps: &mut Vec<Step>, text: &str) -> Result<(), DbError> {
+    let mut planned = planned(text)?;
+    planned.retain(|planned| steps.iter().all(|step| step.number != planned.number));
+    if !planned.is_empty() {
+        steps.append(&mut planned);
+        steps.sort_by_key(|step| step.number);
+    }
+    Ok(())
+}
+
+/// The steps a build was to have when it began.
+pub(in crate::db) fn planned(text: &str) -> Result<Vec<Step>, DbError> {
+    let planned: Vec<(i32, String, Option<f64>)> = from_json("builds.planned", text)?;
+    let step = |(number, name, expected_seconds)| Step { expected_seconds, ..Step::new(number, name) };
+    Ok(planned.into_iter().map(step).collect())
+}
+
+/// Steps with logs, by build, each build's in order.
+fn steps_of(conn: &mut Conn, builds: &[i64]) -> Result<HashMap<i64, Vec<Step>>, DbError> {
     let order = (steps::build_id, steps::number);
     let rows: Vec<StepRow> = match builds {
         [build] => steps::table
             .filter(steps::build_id.eq(build))
             .order(order)
             .select(StepRow::as_select())
-            .load(&mut conn.engine)?,
+            .load(conn.engine()?)?,
         builds => steps::table
             .filter(steps::build_id.eq_any(builds))
             .order(order)
             .select(StepRow::as_select())
-            .load(&mut conn.engine)?,
+            .load(conn.engine()?)?,
     };
     let mut logs = logs::of_builds(conn, builds)?;
-    let with_logs = |row: StepRow| {
+    let mut steps: HashMap<i64, Vec<Step>> = HashMap::with_capacity(builds.len());
+    for row in rows {
         let build = row.build_id;
         let mut step = row.step()?;
         step.logs = logs.remove(&(build, step.number)).unwrap_or_default();
-        Ok((build, step))
-    };
-    rows.into_iter().map(with_logs).collect()
+        steps.entry(build).or_default().push(step);
+    }
+    Ok(steps)
 }
 
 /// A build as the writer wants to know it.
@@ -150,21 +169,22 @@ pub(in crate::db) fn known(conn: &mut Conn, builder: i64, number: i64) -> Result
         .filter(builds::builder_id.eq(builder))
         .filter(builds::number.eq(number))
         .select((builds::id, builds::worker))
-        .first(&mut conn.engine)
+        .first(conn.engine()?)
         .optional()?;
     let Some((id, worker)) = found else {
         return Ok(None);
     };
-    let ended: Vec<i32> = steps::table
-        .filter(steps::build_id.eq(id))
-        .filter(steps::finished.is_not_null())
-        .select(steps::number)
-        .load(&mut conn.engine)?;
+    let steps: Vec<(i32, Option<i64>)> =
+        steps::table.filter(steps::build_id.eq(id)).select((steps::number, steps::finished)).load(conn.engine()?)?;
     let open_logs: Vec<i64> = logs_table::table
         .filter(logs_table::build_id.eq(id))
         .filter(logs_table::finished.eq(false))
         .select(logs_table::id)
-        .load(&mut conn.engine)?;
-    let (ended, open_logs) = (ended.into_iter().collect(), open_logs.into_iter().collect());
-    Ok(Some(KnownBuild { id, builder, worker, ended, open_logs }))
+        .load(conn.engine()?)?;
+    let progress = |(step, finished): (i32, Option<i64>)| match finished {
+        Some(_) => (step, Progress::Ended),
+        None => (step, Progress::Open),
+    };
+    let (steps, open_logs) = (steps.into_iter().map(progress).collect(), open_logs.into_iter().collect());
+    Ok(Some(KnownBuild { id, builder, worker, steps, open_logs }))
 }

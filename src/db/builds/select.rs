@@ -123,7 +123,7 @@ fn running(conn: &mut Conn, selection: &Selection) -> Result<Vec<Key>, DbError> 
             .filter(build_branches::branch.eq_any(branches));
         query = query.filter(diesel::dsl::exists(there));
     }
-    Ok(query.select((builds::started, builds::id)).load(&mut conn.engine)?)
+    Ok(query.select((builds::started, builds::id)).load(conn.engine()?)?)
 }
 
 /// The keys of a query within the time asked for, newest first, none earlier than what is of interest. A macro, as
@@ -136,7 +136,7 @@ macro_rules! by_time {
         if let Some(to) = $selection.to {
             $query = $query.filter($time.lt(to.0));
         }
-        $query.order(($time.desc(), $id.desc())).select(($key, $id)).load(&mut $conn.engine)?
+        $query.order(($time.desc(), $id.desc())).select(($key, $id)).load($conn.engine()?)?
     }};
 }
 
@@ -167,7 +167,7 @@ fn along_builds(
         Order::Started
             if builder.is_some() && selection.builders.len() == 1 && !timed && selection.worker.is_none() =>
         {
-            query.order(builds::number.desc()).select((builds::number, builds::id)).load(&mut conn.engine)?
+            query.order(builds::number.desc()).select((builds::number, builds::id)).load(conn.engine()?)?
         }
         Order::Started => {
             let (time, id) = (builds::started, builds::id);

@@ -1,7 +1,9 @@
 //! Making up history that looks like a project's.
 
 use crate::db::DbError;
-use crate::db::apply::{WrittenBuild, WrittenStep, branches};
+use crate::db::apply::{
+    WrittenBranch, WrittenBuild, WrittenBuildset, WrittenLink, WrittenLog, WrittenRequest, WrittenStep,
+};
 use crate::db::changes::Written as WrittenChange;
 use crate::db::columns::json;
 use crate::db::logs::prepare;
@@ -26,53 +28,14 @@ const TEXTS: usize = 24;
 #[derive(Default)]
 pub(super) struct Batch {
     pub changes: Vec<WrittenChange<'static>>,
-    pub buildsets: Vec<BuildsetRow>,
-    pub requests: Vec<RequestRow>,
-    pub builds: Vec<BuildRow>,
-    pub branches: Vec<BranchRow>,
-    pub links: Vec<LinkRow>,
+    pub buildsets: Vec<WrittenBuildset>,
+    pub requests: Vec<WrittenRequest>,
+    pub builds: Vec<WrittenBuild>,
+    pub branches: Vec<WrittenBranch>,
+    pub links: Vec<WrittenLink>,
     pub steps: Vec<WrittenStep>,
-    pub logs: Vec<LogRow>,
+    pub logs: Vec<WrittenLog>,
     pub pieces: Vec<PieceRow>,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = builds, treat_none_as_default_value = false)]
-pub(super) struct BuildRow {
-    id: i64,
-    #[diesel(embed)]
-    rest: WrittenBuild<'static>,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = build_branches, treat_none_as_default_value = false)]
-pub(super) struct BranchRow {
-    build_id: i64,
-    branch: String,
-    builder_id: i64,
-    started: i64,
-    finished: Option<i64>,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = request_builds, treat_none_as_default_value = false)]
-pub(super) struct LinkRow {
-    request_id: i64,
-    build_id: i64,
-    number: i64,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = logs, treat_none_as_default_value = false)]
-pub(super) struct LogRow {
-    id: i64,
-    build_id: i64,
-    step: i32,
-    name: &'static str,
-    kind: i16,
-    finished: bool,
-    lines: i64,
-    bytes: i64,
 }
 
 #[derive(Insertable)]
@@ -82,36 +45,6 @@ pub(super) struct PieceRow {
     first_byte: i64,
     first_line: i64,
     data: Vec<u8>,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = buildsets, treat_none_as_default_value = false)]
-pub(super) struct BuildsetRow {
-    id: i64,
-    reason: &'static str,
-    scheduler: &'static str,
-    source_stamps: String,
-    properties: &'static str,
-    builders: String,
-    submitted_at: i64,
-    complete_at: i64,
-    results: i16,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = requests, treat_none_as_default_value = false)]
-pub(super) struct RequestRow {
-    id: i64,
-    buildset_id: i64,
-    builder_id: i64,
-    source_stamps: String,
-    reason: &'static str,
-    properties: &'static str,
-    priority: i32,
-    submitted_at: i64,
-    waiting: bool,
-    complete_at: i64,
-    results: i16,
 }
 
 /// The next free number of each kind of row.
@@ -240,16 +173,17 @@ impl History {
         let stamps = json(std::slice::from_ref(&stamp))?;
         let buildset = take(&mut self.numbers.buildset);
         let names: Vec<&str> = self.builders.iter().map(|(_, builder, _)| builder.name.as_str()).collect();
-        batch.buildsets.push(BuildsetRow {
+        batch.buildsets.push(WrittenBuildset {
             id: buildset,
-            reason: REASON,
-            scheduler: SCHEDULER,
+            external_idstring: None,
+            reason: REASON.to_owned(),
+            scheduler: SCHEDULER.to_owned(),
             source_stamps: stamps.clone(),
-            properties: "[]",
+            properties: "[]".to_owned(),
             builders: json(&names)?,
             submitted_at: self.next.0,
-            complete_at: (self.next + Duration::from_secs(600)).0,
-            results: Results::Success.code(),
+            complete_at: Some((self.next + Duration::from_secs(600)).0),
+            results: Some(Results::Success.code()),
         });
         self.commit = Commit { stamp, stamps, buildset, when: self.next };
         let factor = self.random.random_range(0.2..1.8);
@@ -298,25 +232,22 @@ impl History {
             eta: None,
             steps: Vec::new(),
         };
-        for branch in branches(&build) {
-            let (started, finished) = (started.0, Some(now.0));
-            batch.branches.push(BranchRow { build_id: id, branch, builder_id: builder, started, finished });
-        }
-        batch.builds.push(BuildRow { id, rest: WrittenBuild::of(&build, builder)?.into_owned() });
-        batch.requests.push(RequestRow {
+        batch.branches.extend(WrittenBranch::all_of(&build, id, builder));
+        batch.builds.push(WrittenBuild::of(&build, id, builder, std::iter::empty())?);
+        batch.requests.push(WrittenRequest {
             id: request,
             buildset_id: self.commit.buildset,
             builder_id: builder,
             source_stamps: self.commit.stamps.clone(),
-            reason: REASON,
-            properties: "[]",
+            reason: REASON.to_owned(),
+            properties: "[]".to_owned(),
             priority: 0,
             submitted_at: self.commit.when.0,
             waiting: false,
-            complete_at: now.0,
-            results: results.code(),
+            complete_at: Some(now.0),
+            results: Some(results.code()),
         });
-        batch.links.push(LinkRow { request_id: request, build_id: id, number });
+        batch.links.push(WrittenLink { request_id: request, build_id: id, number });
         Ok(())
     }
 
@@ -355,11 +286,11 @@ impl History {
         let log = take(&mut self.numbers.log);
         if let Some(text) = self.texts[place].choose(&mut self.random) {
             let (lines, bytes) = (text.lines, text.bytes);
-            batch.logs.push(LogRow {
+            batch.logs.push(WrittenLog {
                 id: log,
                 build_id: build,
                 step: number,
-                name: "stdio",
+                name: "stdio".to_owned(),
                 kind: 0,
                 finished: true,
                 lines,

@@ -1,0 +1,279 @@
+//! Rows as they are written. They own what they say, as they wait for others of their kind.
+
+use crate::db::DbError;
+use crate::db::columns::{self, clean, json, json_list, json_map, micros};
+use crate::db::schema::*;
+use crate::model::{Build, BuildRequest, Buildset, Log, Results, Step, Time};
+use diesel::prelude::*;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+#[derive(Insertable)]
+#[diesel(table_name = buildsets, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenBuildset {
+    pub id: i64,
+    pub external_idstring: Option<String>,
+    pub reason: String,
+    pub scheduler: String,
+    pub source_stamps: String,
+    pub properties: String,
+    pub builders: String,
+    pub submitted_at: i64,
+    pub complete_at: Option<i64>,
+    pub results: Option<i16>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = requests, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenRequest {
+    pub id: i64,
+    pub buildset_id: i64,
+    pub builder_id: i64,
+    pub source_stamps: String,
+    pub reason: String,
+    pub properties: String,
+    pub priority: i32,
+    pub submitted_at: i64,
+    pub waiting: bool,
+    pub complete_at: Option<i64>,
+    pub results: Option<i16>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = builds, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenBuild {
+    id: i64,
+    builder_id: i64,
+    number: i64,
+    worker: String,
+    started: i64,
+    finished: Option<i64>,
+    results: Option<i16>,
+    eta: Option<i64>,
+    reason: String,
+    text: String,
+    requests: String,
+    properties: String,
+    source_stamps: String,
+    planned: Cow<'static, str>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = build_branches, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenBranch {
+    build_id: i64,
+    branch: String,
+    builder_id: i64,
+    started: i64,
+    finished: Option<i64>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = request_builds, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenLink {
+    pub request_id: i64,
+    pub build_id: i64,
+    pub number: i64,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = steps, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenStep {
+    pub build_id: i64,
+    pub number: i32,
+    #[diesel(embed)]
+    pub rest: StepColumns,
+}
+
+/// All of a step that may change. Setting its key again, even to what it is, would have its logs looked through.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = steps, treat_none_as_null = true, treat_none_as_default_value = false)]
+pub(in crate::db) struct StepColumns {
+    name: String,
+    text: Cow<'static, str>,
+    text2: Cow<'static, str>,
+    results: Option<i16>,
+    started: Option<i64>,
+    finished: Option<i64>,
+    hidden: bool,
+    waiting_for_locks: bool,
+    statistics: Cow<'static, str>,
+    urls: Cow<'static, str>,
+    expected_seconds: Option<f64>,
+}
+
+/// Lengths are counted from the text that arrives.
+#[derive(Insertable)]
+#[diesel(table_name = logs, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenLog {
+    pub id: i64,
+    pub build_id: i64,
+    pub step: i32,
+    pub name: String,
+    pub kind: i16,
+    pub finished: bool,
+    pub lines: i64,
+    pub bytes: i64,
+}
+
+/// What the end of a build changes. Its number, start and, mostly, worker stay, and with them most index entries.
+#[derive(AsChangeset)]
+#[diesel(table_name = builds, treat_none_as_null = true)]
+pub(in crate::db) struct BuildEnd {
+    pub finished: i64,
+    results: i16,
+    eta: Option<i64>,
+    reason: String,
+    text: String,
+    properties: String,
+    source_stamps: String,
+    planned: &'static str,
+}
+
+/// What the end of a request changes.
+#[derive(AsChangeset)]
+#[diesel(table_name = requests)]
+pub(in crate::db) struct RequestEnd {
+    waiting: bool,
+    complete_at: i64,
+    results: i16,
+}
+
+/// What the end of a buildset changes.
+#[derive(AsChangeset)]
+#[diesel(table_name = buildsets)]
+pub(in crate::db) struct BuildsetEnd {
+    complete_at: i64,
+    results: i16,
+}
+
+impl WrittenBuildset {
+    pub fn of(buildset: &Buildset) -> Result<WrittenBuildset, DbError> {
+        Ok(WrittenBuildset {
+            id: buildset.id,
+            external_idstring: buildset.external_idstring.as_deref().map(owned),
+            reason: owned(&buildset.reason),
+            scheduler: owned(&buildset.scheduler),
+            source_stamps: json(&buildset.source_stamps)?,
+            properties: json(&buildset.properties)?,
+            builders: json(&buildset.builders)?,
+            submitted_at: buildset.submitted_at.0,
+            complete_at: micros(buildset.complete_at),
+            results: buildset.results.map(Results::code),
+        })
+    }
+}
+
+impl WrittenRequest {
+    pub fn of(request: &BuildRequest, builder_id: i64) -> Result<WrittenRequest, DbError> {
+        Ok(WrittenRequest {
+            id: request.id,
+            buildset_id: request.buildset,
+            builder_id,
+            source_stamps: json(&request.source_stamps)?,
+            reason: owned(&request.reason),
+            properties: json(&request.properties)?,
+            priority: request.priority,
+            submitted_at: request.submitted_at.0,
+            waiting: request.complete_at.is_none(),
+            complete_at: micros(request.complete_at),
+            results: request.results.map(Results::code),
+        })
+    }
+}
+
+impl WrittenBuild {
+    /// `planned` are steps without a row.
+    pub fn of<'a>(
+        build: &'a Build,
+        id: i64,
+        builder_id: i64,
+        planned: impl Iterator<Item = &'a Step>,
+    ) -> Result<WrittenBuild, DbError> {
+        let planned: Vec<_> = planned.map(|step| (step.number, &step.name, step.expected_seconds)).collect();
+        Ok(WrittenBuild {
+            id,
+            builder_id,
+            number: build.number,
+            worker: owned(&build.worker),
+            started: build.started.0,
+            finished: micros(build.finished),
+            results: build.results.map(Results::code),
+            eta: micros(build.eta),
+            reason: owned(&build.reason),
+            text: json(&build.text)?,
+            requests: json(&build.requests)?,
+            properties: json(&build.properties)?,
+            source_stamps: json(&build.source_stamps)?,
+            planned: json_list(&planned)?,
+        })
+    }
+}
+
+impl WrittenBranch {
+    /// The branches of a build as the index has them, each once.
+    pub fn all_of(build: &Build, id: i64, builder_id: i64) -> impl Iterator<Item = WrittenBranch> + use<> {
+        let branches: BTreeSet<String> =
+            build.source_stamps.iter().map(|stamp| columns::branch(stamp.branch.as_deref())).collect();
+        let (started, finished) = (build.started.0, micros(build.finished));
+        branches.into_iter().map(move |branch| WrittenBranch { build_id: id, branch, builder_id, started, finished })
+    }
+}
+
+impl WrittenStep {
+    pub fn of(step: &Step, build_id: i64) -> Result<WrittenStep, DbError> {
+        let rest = StepColumns {
+            name: owned(&step.name),
+            text: json_list(&step.text)?,
+            text2: json_list(&step.text2)?,
+            results: step.results.map(Results::code),
+            started: micros(step.started),
+            finished: micros(step.finished),
+            hidden: step.hidden,
+            waiting_for_locks: step.waiting_for_locks,
+            statistics: json_map(&step.statistics)?,
+            urls: json_map(&step.urls)?,
+            expected_seconds: step.expected_seconds,
+        };
+        Ok(WrittenStep { build_id, number: step.number, rest })
+    }
+}
+
+impl WrittenLog {
+    /// Without text as yet.
+    pub fn of(log: &Log, build_id: i64, step: i32, finished: bool) -> WrittenLog {
+        let (name, kind) = (owned(&log.name), crate::db::logs::kind(log.kind));
+        WrittenLog { id: log.id, build_id, step, name, kind, finished, lines: 0, bytes: 0 }
+    }
+}
+
+impl BuildEnd {
+    pub fn of(build: &Build, finished: Time, results: Results) -> Result<BuildEnd, DbError> {
+        Ok(BuildEnd {
+            finished: finished.0,
+            results: results.code(),
+            eta: None,
+            reason: owned(&build.reason),
+            text: json(&build.text)?,
+            properties: json(&build.properties)?,
+            source_stamps: json(&build.source_stamps)?,
+            planned: "[]",
+        })
+    }
+}
+
+impl RequestEnd {
+    pub fn new(results: Results, at: Time) -> RequestEnd {
+        RequestEnd { waiting: false, complete_at: at.0, results: results.code() }
+    }
+}
+
+impl BuildsetEnd {
+    pub fn new(worst: Results, at: Time) -> BuildsetEnd {
+        BuildsetEnd { complete_at: at.0, results: worst.code() }
+    }
+}
+
+fn owned(text: &str) -> String {
+    clean(text).into_owned()
+}
