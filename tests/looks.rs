@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Every page there is, with the name of its pictures.
 const PAGES: &[(&str, &str)] = &[
     ("home", "/"),
-    ("waterfall", "/waterfall"),
+    ("waterfall", "/waterfall?show_events=false"),
+    ("waterfall-events", "/waterfall?tag=release"),
     ("waterfall-help", "/waterfall/help?tag=linux&show=gone&branch=main"),
     ("builders", "/builders"),
     ("builders-filtered", "/builders?tag=linux"),
@@ -121,6 +122,25 @@ while (texts.nextNode()) {
     }
     if (box.left < left - 1 || box.right > right + 1) wrong.push('cut: ' + about(parent) + ' "' + text.nodeValue.trim().slice(0, 60) + '"');
 }
+
+// Fields and buttons, too.
+for (const one of document.querySelectorAll('input:not([type=hidden]), select, textarea, button, summary')) {
+    const box = one.getBoundingClientRect();
+    if (one.checkVisibility() && box.width && !one.closest('.wide') && (box.left < 0 || box.right > innerWidth)) {
+        wrong.push('cut: ' + about(one) + ' ' + one.name);
+    }
+}
+
+// Who goes by keys sees where they are.
+for (const one of document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]')) {
+    if (!one.checkVisibility() || one.matches('[type=hidden], .skip')) continue;
+    one.focus({ focusVisible: true, preventScroll: true });
+    const style = getComputedStyle(one);
+    if (document.activeElement === one && (style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2)) {
+        wrong.push('no focus is seen on ' + about(one));
+    }
+}
+document.activeElement.blur();
 
 // What stays in place while the rest is scrolled must stay on top of it.
 const stays = (selector) => {

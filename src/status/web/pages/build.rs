@@ -281,7 +281,8 @@ fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
                 href: links.step(&build.builder, build.number, &step.name),
                 class,
                 word,
-                text: words::line(&step.text),
+                // A text that only repeats the name says nothing.
+                text: Some(words::line(&step.text)).filter(|text| *text != step.name).unwrap_or_default(),
                 elapsed: started.map(|started| Counted::taken(started, step.finished, now)),
                 waiting,
                 bar: percent(took(step), longest),
