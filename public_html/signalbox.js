@@ -126,8 +126,10 @@ const times = (() => {
     function move(bar, moment) {
         const from = Number(bar.dataset.from), to = Number(bar.dataset.to);
         const part = Math.floor(Math.min(99, Math.max(1, (moment - from) / Math.max(1, to - from) * 100)));
-        bar.classList.toggle("late", to <= moment);
-        bar.setAttribute("aria-valuenow", part);
+        if (bar.classList.contains("progress")) {
+            bar.classList.toggle("late", to <= moment);
+            bar.setAttribute("aria-valuenow", part);
+        }
         bar.firstElementChild.setAttribute("width", part + "%");
     }
 

@@ -133,8 +133,16 @@ struct StepLine {
     waiting: bool,
     /// Percent of the longest step.
     bar: u8,
+    /// Of a running one: the moments, in milliseconds, at which its bar is empty and full.
+    moves: Option<Moves>,
     logs: Vec<Link>,
     urls: Vec<Link>,
+}
+
+#[derive(Serialize)]
+struct Moves {
+    from: i64,
+    to: i64,
 }
 
 #[derive(Serialize)]
@@ -227,7 +235,12 @@ fn cause(facts: &Facts, links: &Links) -> Vec<Cause> {
 
 fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
     let took = |step: &Step| step.started.map_or(Duration::ZERO, |started| step.finished.unwrap_or(now).since(started));
-    let longest = build.steps.iter().map(took).max().unwrap_or(Duration::ZERO);
+    // A running one has room for what it is expected to take.
+    let expected = |step: &Step| match step.expected_seconds.filter(|_| step.is_running()) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO),
+        None => Duration::ZERO,
+    };
+    let longest = build.steps.iter().map(|step| took(step).max(expected(step))).max().unwrap_or(Duration::ZERO);
     // A hidden step shows while it runs.
     let shown = build.steps.iter().filter(|step| !step.hidden || step.finished.is_none());
     shown
@@ -245,7 +258,14 @@ fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
                 text: Some(words::line(&step.text)).filter(|text| *text != step.name).unwrap_or_default(),
                 elapsed: started.map(|started| Counted::taken(started, step.finished, now)),
                 waiting,
-                bar: percent(took(step), longest),
+                bar: match step.finished {
+                    None => percent(took(step), longest).min(progress::MOST),
+                    Some(_) => percent(took(step), longest),
+                },
+                moves: started.filter(|_| step.finished.is_none()).map(|started| Moves {
+                    from: started.0.div_euclid(1_000),
+                    to: (started + longest).0.div_euclid(1_000),
+                }),
                 logs: log_links(build, step, links),
                 urls: url_links(step),
             }
