@@ -4,6 +4,10 @@
 // The server renders; this puts what it sends in place. Without it every page works, only not by itself.
 "use strict";
 
+// What changes while it is looked at, and as it was loaded, before anything is told in other words.
+const main = document.getElementById("content");
+const loaded = main ? main.innerHTML : "";
+
 // Times in the reader's zone, and words that count: what `src/render/times.rs` and `src/render/counted.rs` write, told
 // again with the same words.
 const times = (() => {
@@ -11,7 +15,7 @@ const times = (() => {
     const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     const MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
-    const ahead = lead();
+    let ahead = lead();
     // Elements whose words or bars change with time.
     let counting = [];
     let timer = 0;
@@ -160,6 +164,10 @@ const times = (() => {
     watch();
 
     return {
+        // The server says what time it is: the page may have been kept for a while.
+        set(moment) {
+            ahead = moment - Date.now();
+        },
         // Makes what the server sent say what this page says of the same moments.
         prepare(fresh) {
             tell(fresh);
@@ -173,7 +181,6 @@ const times = (() => {
 
 // Live pages.
 (() => {
-    const main = document.getElementById("content");
     const sign = document.getElementById("live");
     if (!main || !sign || !main.dataset.live || !("WebSocket" in window)) return;
 
@@ -186,8 +193,8 @@ const times = (() => {
     let pause = FIRST_PAUSE;
     let retry = 0, watchdog = 0;
     let offlineSince = null;
-    // The lines of the content shown, once the server has sent them, and their number.
-    let lines = null, number = 0;
+    // The lines of the content shown, as the server numbers them, and what it knows them by.
+    let lines = loaded.split("\n"), version = main.dataset.version;
     // The newest event this page shows; what was missed is asked for with it.
     let seq = main.dataset.seq;
 
@@ -209,6 +216,7 @@ const times = (() => {
         address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
         address.searchParams.set("page", main.dataset.page);
         address.searchParams.set("seq", seq);
+        address.searchParams.set("version", version);
         address.searchParams.set("user", main.dataset.user);
         if (offlineSince) say("catching-up", "catching up");
         const opened = new WebSocket(address);
@@ -225,8 +233,7 @@ const times = (() => {
     function lost() {
         clearTimeout(watchdog);
         socket = null;
-        // What was shown may be old by now: the whole is sent when the server is back.
-        lines = null;
+        // What is shown may be old by now: what is missing is sent when the server is back.
         seq = "0";
         offlineSince = offlineSince || new Date();
         say("offline", "offline since " + clock(offlineSince));
@@ -248,17 +255,20 @@ const times = (() => {
         listen();
         if (message.beat) return;
         if (message.reload) return location.reload();
+        if (message.now) times.set(message.now);
         if (message.content !== undefined) {
             lines = message.content.split("\n");
         } else if (message.patch) {
-            if (!lines || message.number !== number + 1) {
+            if (message.from !== version || message.lines !== lines.length) {
+                // Of something else than what is here: without a version the whole is sent.
+                version = "";
                 socket.close();
                 return;
             }
             for (const [at, removed, added] of message.patch) lines.splice(at, removed, ...added);
         }
-        if (message.number !== undefined) {
-            number = message.number;
+        if (message.version) {
+            version = message.version;
             show(lines.join("\n"));
         }
         pause = FIRST_PAUSE;

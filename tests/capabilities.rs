@@ -12,6 +12,7 @@ mod git_poller;
 mod house;
 mod hub;
 mod json;
+mod kept;
 mod live;
 mod looks;
 mod outbox;

@@ -14,6 +14,18 @@ fn of_page(page: &Answer) -> (String, String) {
     (attribute("data-page"), attribute("data-seq"))
 }
 
+/// The same for a script that has all lines of its page.
+fn of_whole_page(page: &Answer) -> (String, String) {
+    let (address, seq) = of_page(page);
+    let version = page.attributes("main", "data-version").pop().unwrap_or_default();
+    (address, format!("{seq}&version={version}"))
+}
+
+/// A page as it was loaded, and what it is known by.
+fn loaded(page: &Answer) -> Option<(String, String)> {
+    Some((page.attributes("main", "data-version").pop().unwrap(), content(page)))
+}
+
 /// What stands in the page's `<main>`.
 fn content(page: &Answer) -> String {
     let (_, rest) = page.text.split_once("<main").unwrap();
@@ -21,25 +33,26 @@ fn content(page: &Answer) -> String {
     rest.rsplit_once("</main>").unwrap().0.to_owned()
 }
 
-/// Puts a message in place as the script does; whether it changed anything.
-fn take(shown: &mut Option<(u64, String)>, message: &Value) {
-    let Some(number) = message["number"].as_u64() else { return };
+/// Puts a message in place as the script does.
+fn take(shown: &mut Option<(String, String)>, message: &Value) {
+    let Some(version) = message["version"].as_str() else { return };
     if let Some(content) = message["content"].as_str() {
-        *shown = Some((number, content.to_owned()));
+        *shown = Some((version.to_owned(), content.to_owned()));
         return;
     }
     let (before, text) = shown.take().expect("a patch comes after a content");
-    assert_eq!(number, before + 1, "no patch is missed");
+    assert_eq!(message["from"], before, "no patch is missed");
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    assert_eq!(message["lines"], lines.len());
     for piece in message["patch"].as_array().unwrap() {
         let (at, gone) = (piece[0].as_u64().unwrap() as usize, piece[1].as_u64().unwrap() as usize);
         lines.splice(at..at + gone, piece[2].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()));
     }
-    *shown = Some((number, lines.join("\n")));
+    *shown = Some((version.to_owned(), lines.join("\n")));
 }
 
 /// Takes what comes until the page shows these words.
-async fn shows(live: &mut Live, shown: &mut Option<(u64, String)>, words: &str) -> Vec<Value> {
+async fn shows(live: &mut Live, shown: &mut Option<(String, String)>, words: &str) -> Vec<Value> {
     let mut said = Vec::new();
     while !shown.as_ref().is_some_and(|(_, text)| text.contains(words)) {
         let message = live.next().await.expect("the connection stays");
@@ -65,12 +78,33 @@ async fn an_open_page_becomes_what_a_fresh_load_shows() {
     let mut shown = None;
     site.server.hub.record(a_change(50, "Grace")).await.unwrap();
     let said = shows(&mut live, &mut shown, "Grace").await;
-    assert!(said[0]["content"].is_string(), "the first is the whole");
+    assert!(said[0]["content"].is_string(), "whoever does not have all lines is sent the whole at first");
     site.server.hub.record(a_change(51, "Hedy")).await.unwrap();
     let said = shows(&mut live, &mut shown, "Hedy").await;
     assert!(said.last().unwrap()["patch"].is_array(), "then only what changed");
     assert!(said.last().unwrap().to_string().len() < 2_000, "{}", said.last().unwrap());
     assert_eq!(shown.unwrap().1, content(&site.get("/changes?count=30").await));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_page_that_was_just_loaded_is_sent_only_what_changed() {
+    let site = Site::usual().await;
+    let page = site.get("/changes").await;
+    let (address, seq) = of_whole_page(&page);
+    let mut shown = loaded(&page);
+    // Before it was open, and while it is.
+    site.server.hub.record(a_change(50, "Grace")).await.unwrap();
+    let mut live = site.live(&address, &seq).await;
+    let mut said = shows(&mut live, &mut shown, "Grace").await;
+    site.server.hub.record(a_change(51, "Hedy")).await.unwrap();
+    said.extend(shows(&mut live, &mut shown, "Hedy").await);
+    assert!(said.iter().all(|message| message["patch"].is_array()), "{said:?}");
+    let fresh = site.get("/changes").await;
+    assert_eq!(shown, loaded(&fresh));
+    // Back after an interruption, with what there is: nothing is sent again.
+    let mut back = site.live(&address, &format!("0&version={}", shown.unwrap().0)).await;
+    assert_eq!(back.next().await, Some(json!({ "live": true })));
     site.stop().await;
 }
 
@@ -98,8 +132,8 @@ async fn pages_hear_of_what_concerns_them_only() {
     let done = ended(&watched, Results::Exception);
     site.server.hub.record(Event::BuildFinished { build: done }).await.unwrap();
     let mut shown = None;
-    shows(&mut live, &mut shown, "exception").await;
-    assert_eq!(shown.unwrap().0, 1, "the other builder's build changed nothing here");
+    let said = shows(&mut live, &mut shown, "exception").await;
+    assert_eq!(said.len(), 1, "the other builder's build changed nothing here");
     site.stop().await;
 }
 

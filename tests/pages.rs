@@ -79,7 +79,7 @@ async fn a_log_has_numbered_lines_colours_and_a_plain_text() {
     let site = Site::usual().await;
     let path = "/builders/linux/builds/1/steps/compile/logs/stdio";
     let page = site.get(path).await;
-    assert_eq!(page.header("cache-control"), "private, max-age=604800");
+    assert_eq!(page.header("cache-control"), "private, max-age=3600");
     assert_eq!(page.texts("pre.log a"), ["1", "2", "3", "4", "5"]);
     assert_eq!(page.texts("pre.log .ansi32"), ["green & good"]);
     assert_eq!(page.texts("pre.log .stderr"), ["something <b>broke</b>"]);

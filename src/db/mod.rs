@@ -29,6 +29,7 @@ mod location;
 mod lock;
 pub mod logs;
 mod migrate;
+mod newest;
 pub mod outbox;
 mod readers;
 pub mod requests;
@@ -43,6 +44,7 @@ pub use error::DbError;
 pub use fill::fill;
 pub use ids::Ids;
 pub use location::Location;
+pub use newest::Newest;
 
 use readers::{READERS, Readers};
 use std::future::Future;
@@ -64,6 +66,7 @@ struct Inner {
     turns: Arc<Semaphore>,
     writer: Writer,
     ids: Ids,
+    newest: Arc<Newest>,
 }
 
 impl Db {
@@ -75,11 +78,16 @@ impl Db {
         let readers = Readers::new(location.clone())?;
         let writer = Writer::start(conn, lock, location.clone())?;
         let turns = Arc::new(Semaphore::new(READERS as usize));
-        Ok(Db { inner: Arc::new(Inner { readers, turns, writer, ids }) })
+        Ok(Db { inner: Arc::new(Inner { readers, turns, writer, ids, newest: Arc::default() }) })
     }
 
     pub fn ids(&self) -> &Ids {
         &self.inner.ids
+    }
+
+    /// Which events were stored last.
+    pub fn newest(&self) -> &Arc<Newest> {
+        &self.inner.newest
     }
 
     /// Runs a query on a blocking thread of the reading pool. All it reads is of one moment.

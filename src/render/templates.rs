@@ -38,6 +38,8 @@ struct Loaded {
     /// The text of every override that has compiled, by name, while its file is there.
     good: BTreeMap<String, String>,
     problems: Vec<String>,
+    /// Grows when the files have changed.
+    edition: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,7 @@ impl Templates {
             looked: Instant::now(),
             good: BTreeMap::new(),
             problems: Vec::new(),
+            edition: 1,
         };
         let templates = Templates { folders, built_in, loaded: RwLock::new(loaded) };
         templates.look_again(true);
@@ -87,6 +90,12 @@ impl Templates {
             self.report(format!("template \"{name}\": {error}; the built-in one is shown instead"));
             self.built_in.render(name, view).map_err(failed)
         })
+    }
+
+    /// A greater number once files of the folders have changed: what was filled in before may look different now.
+    pub fn edition(&self) -> u64 {
+        self.look_again(false);
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).edition
     }
 
     /// What is wrong with the operator's templates just now, for the about page.
@@ -137,7 +146,8 @@ impl Templates {
             }
         }
         problems.iter().for_each(|problem| tracing::warn!("{problem}"));
-        *loaded = Loaded { registry: Arc::new(registry), files, looked: Instant::now(), good, problems };
+        let edition = loaded.edition + 1;
+        *loaded = Loaded { registry: Arc::new(registry), files, looked: Instant::now(), good, problems, edition };
     }
 }
 

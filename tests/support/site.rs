@@ -65,9 +65,6 @@ pub struct Site {
     _config: watch::Sender<Arc<signalbox::config::Config>>,
 }
 
-/// The body of an answer that is not read to its end at once.
-type Pieces = actix_web::dev::Decompress<actix_web::dev::Payload>;
-
 /// The web socket of an open page.
 pub struct Live {
     sink: Pin<Box<dyn Sink<Message, Error = ProtocolError>>>,
@@ -75,14 +72,17 @@ pub struct Live {
 }
 
 impl Live {
-    /// What the server says next, beats aside; `None` once it has closed the connection.
+    /// What the server says next, beats and the moment aside; `None` once it has closed the connection.
     pub async fn next(&mut self) -> Option<serde_json::Value> {
         loop {
             let frame = tokio::time::timeout(Duration::from_secs(60), self.stream.next());
             match frame.await.expect("the server says something") {
                 Some(Ok(Frame::Text(text))) => {
-                    let said: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                    let mut said: serde_json::Value = serde_json::from_slice(&text).unwrap();
                     if said.get("beat").is_none() {
+                        // Whatever the page shows is of a moment.
+                        let now = said.as_object_mut().unwrap().remove("now");
+                        assert!(now.is_some_and(|now| now.is_i64()) || said.get("reload").is_some(), "{said}");
                         return Some(said);
                     }
                 }
@@ -207,7 +207,12 @@ impl Site {
     }
 
     /// The answer as it comes, for those that do not end soon.
-    pub async fn open(&self, path: &str) -> ClientResponse<Pieces> {
+    pub async fn open(
+        &self,
+        path: &str,
+    ) -> ClientResponse<
+        impl futures::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>> + Unpin + use<>,
+    > {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 

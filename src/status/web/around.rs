@@ -35,10 +35,11 @@ pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let mut answer = match next.call(request).await {
-        Ok(answer) => answer.map_into_boxed_body(),
-        Err(error) => return Err(error),
-    };
+    let ordered = request.method() == Method::POST;
+    let mut answer = next.call(request).await?.map_into_boxed_body();
+    if ordered && let Some(site) = answer.request().app_data::<web::Data<Site>>() {
+        site.kept.forget();
+    }
     if let Some(better) = explained(&answer) {
         let status = answer.status();
         // `Allow`, `Retry-After` and the like were chosen with the fault.
@@ -110,7 +111,7 @@ fn explained(answer: &ServiceResponse<BoxBody>) -> Option<HttpResponse> {
     };
     let title = format!("{} {}", problem.status, problem.words);
     let frame = Frame::new(site, &links, &Who::Anonymous, &Fields::default(), &title, "");
-    match viewer::page(site, &frame, "problem", &problem) {
+    match viewer::page(site, frame, "problem", &problem) {
         Ok(page) => Some(page),
         Err(error) => {
             tracing::error!("web: {}", chain(&error));

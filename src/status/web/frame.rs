@@ -1,13 +1,14 @@
 //! What stands around every page: title, top bar, messages, footer.
 
 use super::fields::{Fields, encode};
-use super::live::{LONGEST_ADDRESS, Page};
+use super::live::{self, LONGEST_ADDRESS, Page};
 use super::site::Site;
 use crate::master::authz::{Action, Who};
 use crate::model::{Seq, Time};
 use crate::render::links::{Links, outside};
 use crate::render::{people, times};
 use serde::Serialize;
+use std::time::Duration;
 
 /// Refreshing faster than this helps nobody.
 const FASTEST_RELOAD: i64 = 15;
@@ -48,10 +49,14 @@ pub struct Frame {
     /// Seconds until the page loads itself again.
     pub reload: Option<i64>,
     pub version: &'static str,
-    pub now: Time,
+    /// When it was made; not said of what never changes.
+    pub now: Option<Time>,
     pub zone: String,
     /// `interface`, or `log` for pages that are mostly text.
     pub class: &'static str,
+    /// It never changes, and a browser may keep it this long without asking.
+    #[serde(skip)]
+    pub(super) lasting: Option<Duration>,
 }
 
 /// `irc parked` since a moment, or a complaint of the database.
@@ -70,6 +75,8 @@ pub struct Live {
     seq: Seq,
     /// Who it was made for: a browser that does not say so of its socket gets no news that were made for others.
     user: String,
+    /// What its content is known by, so that news of it need not begin with all of it.
+    version: String,
 }
 
 #[derive(Serialize)]
@@ -105,9 +112,10 @@ impl Frame {
             live: None,
             reload: None,
             version: env!("CARGO_PKG_VERSION"),
-            now,
+            now: Some(now),
             zone: times::zone(now),
             class: "interface",
+            lasting: None,
         }
     }
 
@@ -125,8 +133,25 @@ impl Frame {
         // A password in the address is not written into the page.
         let secret = fields.get("passwd").is_some();
         if !secret && address.len() <= LONGEST_ADDRESS && Page::at(&address).is_some() {
-            self.live = Some(Live { address, seq, user: who.user().unwrap_or_default().to_owned() });
+            let user = who.user().unwrap_or_default().to_owned();
+            self.live = Some(Live { address, seq, user, version: String::new() });
         }
+        self
+    }
+
+    /// The page with this content, for those who will have it open.
+    pub(super) fn with_content(&mut self, body: &str) -> live::Made {
+        let version = live::version(body);
+        let key = self.live.as_mut().map(|live| {
+            live.version = version.clone();
+            live::Key::new(&live.user, &live.address)
+        });
+        live::Made { version, key }
+    }
+
+    /// For what never changes. News of it there are none.
+    pub fn lasting(mut self, longest: Duration) -> Frame {
+        (self.now, self.live, self.lasting) = (None, None, Some(longest));
         self
     }
 

@@ -9,7 +9,8 @@
 //!
 //! The way of a page: `routes` → a `viewer::Viewer` (who asks; they may view) → its facts, in one database read →
 //! a pure `view(facts, now)` → the template of the same name. The way of a form: the same, then
-//! `viewer::Viewer::may` gives the permit without which no order can be sent.
+//! `viewer::Viewer::may` gives the permit without which no order can be sent. What was answered is kept, and given to
+//! whoever asks the same until something happens (`kept`).
 //!
 //! The server's threads are its own: a page never holds up the master, and reading never holds up writing; only so many
 //! pages are read for at once (`turns`), and past that many more visitors are asked to come back. Several
@@ -22,8 +23,10 @@ pub mod config;
 mod fault;
 mod fields;
 mod frame;
+mod halves;
 mod identity;
 mod json;
+mod kept;
 mod listen;
 mod live;
 mod orders;

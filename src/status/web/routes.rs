@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::{json, live, orders, pages};
 use crate::master::authz::Action;
+use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, guard, web};
 
 /// One address and method.
@@ -13,58 +14,73 @@ pub struct Route {
     pub path: &'static str,
     /// What one must be allowed, beside viewing; `None` for what anyone may ask for.
     pub action: Option<Action>,
+    /// Its answers are kept.
+    kept: bool,
     to: fn() -> actix_web::Route,
 }
 
 macro_rules! get {
     ($path:literal, $action:ident, $handler:path) => {
-        Route { method: "GET", path: $path, action: Some(Action::$action), to: || read().to($handler) }
+        Route { method: "GET", path: $path, action: Some(Action::$action), kept: false, to: || read().to($handler) }
     };
     ($path:literal, $handler:path) => {
-        Route { method: "GET", path: $path, action: None, to: || read().to($handler) }
+        Route { method: "GET", path: $path, action: None, kept: false, to: || read().to($handler) }
+    };
+}
+
+/// For those who may view, and the same for all of them who are not logged in.
+macro_rules! kept {
+    ($path:literal, $handler:path) => {
+        Route { method: "GET", path: $path, action: Some(Action::View), kept: true, to: || read().to($handler) }
     };
 }
 
 macro_rules! post {
     ($path:literal, $action:ident, $handler:path) => {
-        Route { method: "POST", path: $path, action: Some(Action::$action), to: || web::post().to($handler) }
+        Route {
+            method: "POST",
+            path: $path,
+            action: Some(Action::$action),
+            kept: false,
+            to: || web::post().to($handler),
+        }
     };
 }
 
 /// The table. A test walks it.
 pub const ROUTES: &[Route] = &[
-    get!("/", View, pages::root::page),
+    kept!("/", pages::root::page),
     get!("/login", pages::login::page),
     get!("/authfail", pages::login::authfail),
     get!("/authzfail", pages::login::authzfail),
     get!("/live", View, live::connect),
-    get!("/waterfall", View, pages::waterfall::page),
-    get!("/waterfall/help", View, pages::waterfall_help::page),
-    get!("/builders", View, pages::builders::page),
-    get!("/builders/{builder}", View, pages::builder::page),
-    get!("/builders/{builder}/builds", View, pages::builder::page),
-    get!("/builders/{builder}/builds/{number}", View, pages::build::page),
+    kept!("/waterfall", pages::waterfall::page),
+    kept!("/waterfall/help", pages::waterfall_help::page),
+    kept!("/builders", pages::builders::page),
+    kept!("/builders/{builder}", pages::builder::page),
+    kept!("/builders/{builder}/builds", pages::builder::page),
+    kept!("/builders/{builder}/builds/{number}", pages::build::page),
     get!("/builders/{builder}/builds/{number}/steps", View, pages::build::steps),
-    get!("/builders/{builder}/builds/{number}/steps/{step}", View, pages::step::page),
-    get!("/builders/{builder}/builds/{number}/steps/{step}/logs", View, pages::step::page),
-    get!("/builders/{builder}/builds/{number}/steps/{step}/logs/{log}", View, pages::log::page),
+    kept!("/builders/{builder}/builds/{number}/steps/{step}", pages::step::page),
+    kept!("/builders/{builder}/builds/{number}/steps/{step}/logs", pages::step::page),
+    kept!("/builders/{builder}/builds/{number}/steps/{step}/logs/{log}", pages::log::page),
     get!("/builders/{builder}/builds/{number}/steps/{step}/logs/{log}/text", View, pages::log::text),
-    get!("/one_box_per_builder", View, pages::builders::one_box),
-    get!("/one_line_per_build", View, pages::recent::page),
-    get!("/one_line_per_build/{builder}", View, pages::recent::of_builder),
-    get!("/buildslaves", View, pages::workers::page),
-    get!("/buildslaves/{worker}", View, pages::worker::page),
-    get!("/changes", View, pages::changes::page),
-    get!("/changes/{number}", View, pages::change::page),
+    kept!("/one_box_per_builder", pages::builders::one_box),
+    kept!("/one_line_per_build", pages::recent::page),
+    kept!("/one_line_per_build/{builder}", pages::recent::of_builder),
+    kept!("/buildslaves", pages::workers::page),
+    kept!("/buildslaves/{worker}", pages::worker::page),
+    kept!("/changes", pages::changes::page),
+    kept!("/changes/{number}", pages::change::page),
     get!("/about", View, pages::about::page),
     get!("/about/supervision", View, pages::supervision::page),
     get!("/deliveries", ShowInternals, pages::deliveries::page),
-    get!("/json", View, json::answer),
-    get!("/json/changes", View, json::changes),
+    kept!("/json", json::answer),
+    kept!("/json/changes", json::changes),
     get!("/json/events", View, json::events),
     get!("/json/supervision", View, json::supervision),
     get!("/json/deliveries", ShowInternals, json::deliveries),
-    get!("/json/{rest:.*}", View, json::answer),
+    kept!("/json/{rest:.*}", json::answer),
     post!("/builders/_all/forceall", ForceAllBuilds, orders::force::all),
     post!("/builders/_all/stopall", StopAllBuilds, orders::stop::all),
     post!("/builders/_all/stopchangeall", StopChange, orders::cancel::change_everywhere),
@@ -101,10 +117,11 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         };
         let here = ROUTES.iter().filter(|other| other.path == route.path);
         let resource = here.fold(web::resource(patterns), |resource, route| resource.route((route.to)()));
-        app.service(match route.method {
-            "POST" => resource.default_service(web::to(only_post)),
-            _ => resource.default_service(web::to(only_get)),
-        });
+        match (route.method, route.kept) {
+            ("POST", _) => app.service(resource.default_service(web::to(only_post))),
+            (_, false) => app.service(resource.default_service(web::to(only_get))),
+            (_, true) => app.service(resource.default_service(web::to(only_get)).wrap(from_fn(super::kept::kept))),
+        };
     }
     app.default_service(web::to(pages::files::serve));
 }

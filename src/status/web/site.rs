@@ -4,6 +4,7 @@
 //! only for those who may view.
 
 use super::config::{Addresses, CommentLink, Config, Revlink};
+use super::kept::Kept;
 use super::live::Shows;
 use super::server::Setup;
 use super::turns::Turns;
@@ -103,6 +104,8 @@ pub struct Site {
     pub(super) closing: watch::Receiver<bool>,
     /// Whose turn it is to read.
     pub(super) turns: Turns,
+    /// Answers that are given out again.
+    pub(super) kept: Kept,
     /// The pages that somebody has open.
     pub(super) shows: Shows,
     /// Pages of revisions found before, by revision and repository.
@@ -126,6 +129,7 @@ impl Site {
             public_html: setup.basedir.join(&settings.public_html),
             closing,
             turns: Turns::default(),
+            kept: Kept::default(),
             shows: Shows::default(),
             known_revisions: Mutex::default(),
             settings,

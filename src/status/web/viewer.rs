@@ -4,7 +4,8 @@ use super::fault::{Fault, see_other};
 use super::fields::Fields;
 use super::frame::Frame;
 use super::identity;
-use super::live::{Page, Show};
+use super::kept::{Made, tag};
+use super::live::{self, Page, Show};
 use super::site::Site;
 use crate::changes::{SourceStatus, SourceView};
 use crate::config::Config;
@@ -15,13 +16,14 @@ use crate::master::{GetOutlook, Outlook, Refused};
 use crate::model::*;
 use crate::render::html::escape;
 use crate::render::links::{Links, outside};
+use crate::render::times::{self, Shape};
 use crate::status::outbox;
 use crate::supervise::Report;
 use actix::prelude::*;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
 use serde::Serialize;
@@ -57,6 +59,8 @@ pub struct Visitor {
 
 const UNREAD: Seq = Seq::MAX;
 
+const HTML: &str = "text/html; charset=utf-8";
+
 /// Someone who may view.
 pub struct Viewer {
     visitor: Visitor,
@@ -83,7 +87,11 @@ impl FromRequest for Visitor {
                 refuse_forged(&site, &request)?;
                 fields = fields.overlaid(form(&request, payload).await?);
             }
-            let who = identity::who(&site, &request, &fields).await;
+            let known = request.extensions().get::<Who>().cloned();
+            let who = match known {
+                Some(who) => who,
+                None => identity::who(&site, &request, &fields).await,
+            };
             let waits = request.method() != Method::POST;
             Ok(Visitor { waits, ..Visitor::new(site, who, request.uri().path(), fields) })
         }
@@ -158,7 +166,7 @@ impl Visitor {
 
     /// A page without any facts.
     pub fn bare_page(&self, template: &str, title: &str) -> Result<HttpResponse, Fault> {
-        page(&self.site, &self.frame(title, ""), template, &serde_json::json!({}))
+        page(&self.site, self.frame(title, ""), template, &serde_json::json!({}))
     }
 
     fn frame(&self, title: &str, current: &str) -> Frame {
@@ -258,6 +266,11 @@ impl Viewer {
         self.visitor.site.templates.problems()
     }
 
+    /// Another number once templates have changed; never 0.
+    pub fn template_edition(&self) -> u64 {
+        self.visitor.site.templates.edition()
+    }
+
     /// A bell that rings when something happens.
     pub async fn bell(&self, name: &str, interest: Interest) -> Result<(super::told::Bell, Seq), HubError> {
         super::told::Bell::hang(&self.visitor.site.hub, name, interest).await
@@ -294,17 +307,38 @@ impl Viewer {
         current: &str,
         view: &impl Serialize,
     ) -> Result<HttpResponse, Fault> {
-        page(&self.visitor.site, &self.frame(title, current), template, view)
+        self.page_in(self.frame(title, current), template, view)
     }
 
     /// The same with a frame made beforehand.
-    pub fn page_in(&self, frame: &Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
-        page(&self.visitor.site, frame, template, view)
+    pub fn page_in(&self, mut frame: Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
+        let (text, content) = text(&self.visitor.site, &mut frame, template, view)?;
+        let tag = match frame.now {
+            Some(now) => tag_of_minute(&text, now),
+            None => tag(std::iter::once(&*text)),
+        };
+        let mut answer = HttpResponse::Ok();
+        self.kept(&mut answer, tag, frame.lasting, Some(content));
+        Ok(answer.content_type(HTML).body(text))
+    }
+
+    /// Says what has to be known of an answer for it to be kept, if it shows any facts.
+    pub fn kept(
+        &self,
+        answer: &mut HttpResponseBuilder,
+        tag: u64,
+        lasting: Option<Duration>,
+        content: Option<live::Made>,
+    ) {
+        let seq = self.visitor.seq.load(Ordering::Relaxed);
+        if seq != UNREAD {
+            answer.extensions_mut().insert(Made { seq, tag, lasting, content });
+        }
     }
 
     /// The page as text, for those that send it piece by piece.
-    pub fn text_of_page(&self, frame: &Frame, template: &str, view: &impl Serialize) -> Result<String, Fault> {
-        text(&self.visitor.site, frame, template, view)
+    pub fn text_of_page(&self, mut frame: Frame, template: &str, view: &impl Serialize) -> Result<String, Fault> {
+        text(&self.visitor.site, &mut frame, template, view).map(|(text, _)| text)
     }
 
     /// Sends the reader on to a page of ours, with a message to show there if there is one.
@@ -481,11 +515,27 @@ struct Framed<'a> {
     body: String,
 }
 
-pub(super) fn text(site: &Site, frame: &Frame, template: &str, view: &impl Serialize) -> Result<String, Fault> {
-    let body = site.templates.render(template, &Shown { page: frame, view })?;
-    Ok(site.templates.render("layout", &Framed { page: frame, body })?)
+/// Pages that say the same and were made in the same minute are the same page, whatever second they name.
+fn tag_of_minute(text: &str, now: Time) -> u64 {
+    let (moment, exact) = (times::element(now, Shape::Full), now.0.to_string());
+    let minute = now.whole_seconds().div_euclid(60).to_string();
+    tag(text.split(&moment).flat_map(|piece| piece.split(&exact)).chain(std::iter::once(&*minute)))
 }
 
-pub(super) fn page(site: &Site, frame: &Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(text(site, frame, template, view)?))
+/// A whole page, and its content for those who will have it open.
+fn text(site: &Site, frame: &mut Frame, template: &str, view: &impl Serialize) -> Result<(String, live::Made), Fault> {
+    let body = site.templates.render(template, &Shown { page: frame, view })?;
+    let content = frame.with_content(&body);
+    Ok((site.templates.render("layout", &Framed { page: frame, body })?, content))
+}
+
+/// A page that is not kept.
+pub(super) fn page(
+    site: &Site,
+    mut frame: Frame,
+    template: &str,
+    view: &impl Serialize,
+) -> Result<HttpResponse, Fault> {
+    let (text, _) = text(site, &mut frame, template, view)?;
+    Ok(HttpResponse::Ok().content_type(HTML).body(text))
 }

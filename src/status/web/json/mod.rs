@@ -7,6 +7,7 @@ pub mod output;
 mod tree;
 
 use super::fault::Fault;
+use super::kept::{FINISHED_FACTS, tag};
 use super::pages::deliveries::only_dead;
 use super::viewer::Viewer;
 use crate::db::{changes as stored_changes, events as stored_events, outbox};
@@ -66,7 +67,17 @@ pub async fn answer(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse
             }
         })
         .await?;
-    Ok(respond(&request, &viewer, value))
+    let lasting = is_finished_build(&elements(request.uri().path()), &value).then_some(FINISHED_FACTS);
+    Ok(respond(&request, &viewer, value, lasting))
+}
+
+/// Whether it is a build that never changes any more; one that is counted from the newest is another one soon.
+fn is_finished_build(path: &[String], value: &Value) -> bool {
+    let [builders, _, builds, number] = path else { return false };
+    builders == "builders"
+        && builds == "builds"
+        && number.parse::<u32>().is_ok()
+        && value.pointer("/times/1").is_some_and(Value::is_number)
 }
 
 /// The elements of a path below `/json`, decoded each.
@@ -130,7 +141,7 @@ pub async fn changes(request: HttpRequest, viewer: Viewer) -> Result<HttpRespons
     let count = viewer.fields().number_of("count", USUAL_CHANGES, MOST)?;
     let before = viewer.fields().integer("before")?;
     let found = viewer.read(move |reader| Ok(stored_changes::recent(reader.conn, count, before)?)).await?;
-    Ok(respond(&request, &viewer, found.iter().map(asdict::change).collect()))
+    Ok(respond(&request, &viewer, found.iter().map(asdict::change).collect(), None))
 }
 
 /// Events above `since=`, at most `count=`; with `wait=` seconds it waits that long for the first.
@@ -164,7 +175,7 @@ pub async fn events(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse
         found = found.into_iter().filter_map(public).collect();
     }
     let events = serde_json::to_value(&found).unwrap_or_default();
-    Ok(respond(&request, &viewer, json!({ "events": events, "last": last })))
+    Ok(respond(&request, &viewer, json!({ "events": events, "last": last }), None))
 }
 
 /// An event as anyone who may view may see it.
@@ -184,7 +195,7 @@ pub async fn supervision(request: HttpRequest, viewer: Viewer) -> Result<HttpRes
     if !internals {
         reports.iter_mut().for_each(|report| report.last_reason = None);
     }
-    Ok(respond(&request, &viewer, serde_json::to_value(reports).unwrap_or_default()))
+    Ok(respond(&request, &viewer, serde_json::to_value(reports).unwrap_or_default(), None))
 }
 
 /// The ledger: newest first, `count=` of them, created before `before=` (microseconds), of one `target=`; with
@@ -196,11 +207,11 @@ pub async fn deliveries(request: HttpRequest, viewer: Viewer) -> Result<HttpResp
     let target = viewer.fields().get("target").filter(|target| !target.is_empty()).map(str::to_owned);
     let list = if only_dead(viewer.fields())? { outbox::dead } else { outbox::ledger };
     let found = viewer.read(move |reader| Ok(list(reader.conn, target.as_deref(), before, count)?)).await?;
-    Ok(respond(&request, &viewer, serde_json::to_value(found).unwrap_or_default()))
+    Ok(respond(&request, &viewer, serde_json::to_value(found).unwrap_or_default(), None))
 }
 
 /// The answer, in the shape its arguments ask for.
-fn respond(request: &HttpRequest, viewer: &Viewer, value: Value) -> HttpResponse {
+fn respond(request: &HttpRequest, viewer: &Viewer, value: Value, lasting: Option<Duration>) -> HttpResponse {
     let fields = viewer.fields();
     let flag = |name: &str, default: bool| match fields.get(name).map(str::to_ascii_lowercase).as_deref() {
         Some("1" | "true") => true,
@@ -219,11 +230,11 @@ fn respond(request: &HttpRequest, viewer: &Viewer, value: Value) -> HttpResponse
         body = format!("{callback}({body});");
     }
     let mut answer = HttpResponse::Ok();
-    answer
-        .content_type("application/json")
-        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .insert_header((PRAGMA, "no-cache"))
-        .insert_header((EXPIRES, http_date(viewer.now() + KEPT)));
+    answer.content_type("application/json").insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    if lasting.is_none() {
+        answer.insert_header((PRAGMA, "no-cache")).insert_header((EXPIRES, http_date(viewer.now() + KEPT)));
+    }
+    viewer.kept(&mut answer, tag(std::iter::once(&*body)), lasting, None);
     if as_text {
         answer.insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
     } else {

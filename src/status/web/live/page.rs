@@ -1,6 +1,7 @@
 //! Which pages are live, what concerns each, and its content as it now stands.
 
 use super::super::fault::Fault;
+use super::super::kept::Made;
 use super::super::pages;
 use super::super::site::Site;
 use super::super::viewer::Visitor;
@@ -10,7 +11,7 @@ use crate::model::BuildRef;
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
-use actix_web::web::Path;
+use actix_web::web::{Bytes, Path};
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
 
@@ -81,15 +82,17 @@ impl Page {
         }
     }
 
-    /// All that stands in `<main>`, as a fresh load would have it.
-    pub async fn content(&self, site: Arc<Site>, who: Who, address: &str) -> Result<String, Fault> {
-        let answer = self.answer(Visitor::at(site, who, address)).await?;
+    /// All that stands in `<main>`, as a fresh load would have it, and what it is known by.
+    pub async fn content(&self, site: Arc<Site>, who: Who, address: &str) -> Result<(String, Bytes), Fault> {
+        let mut answer = self.answer(Visitor::at(site, who, address)).await?;
         let gone = || Fault::NotFound { what: "this page leads elsewhere now".to_owned(), parent: String::new() };
         if answer.status() != StatusCode::OK {
             return Err(gone());
         }
+        let made = answer.extensions_mut().remove::<Made>().and_then(|made| made.content).ok_or_else(gone)?;
         let page = answer.into_body().try_into_bytes().map_err(|_| gone())?;
-        content(&String::from_utf8_lossy(&page)).map(str::to_owned).ok_or_else(gone)
+        let content = std::str::from_utf8(&page).ok().and_then(content).ok_or_else(gone)?;
+        Ok((made.version, page.slice_ref(content.as_bytes())))
     }
 
     async fn answer(&self, visitor: Visitor) -> Result<HttpResponse, Fault> {
@@ -114,7 +117,7 @@ impl Page {
 }
 
 /// What stands between the tags of `<main>`; `None` where the operator's layout has none.
-fn content(page: &str) -> Option<&str> {
+pub fn content(page: &str) -> Option<&str> {
     let (_, rest) = page.split_once("<main")?;
     let (_, rest) = rest.split_once('>')?;
     rest.rsplit_once("</main>").map(|(content, _)| content)

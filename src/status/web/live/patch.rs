@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// Longer than this is not searched for a short patch; a longer one does as well.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// From the end of `old` to its start: where, how many lines go, and which come in their place.
-pub fn between(old: &str, new: &str) -> Value {
+/// How many lines `old` has; and from its end to its start: where, how many lines go, and which come in their place.
+pub fn between(old: &str, new: &str) -> (usize, Value) {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
     let operations = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + PATIENCE));
     let piece = |operation: DiffOp| match operation {
@@ -21,7 +21,7 @@ pub fn between(old: &str, new: &str) -> Value {
             Some(json!([old_index, old_len, new[new_index..new_index + new_len]]))
         }
     };
-    operations.into_iter().rev().filter_map(piece).collect()
+    (old.len(), operations.into_iter().rev().filter_map(piece).collect())
 }
 
 #[cfg(test)]
@@ -42,14 +42,14 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_said() {
-        assert_eq!(between("a\nb\nc", "a\nb\nc"), json!([]));
-        assert_eq!(between("a\nb\nc", "a\nx\nc\nd"), json!([[3, 0, ["d"]], [1, 1, ["x"]]]));
+        assert_eq!(between("a\nb\nc", "a\nb\nc"), (3, json!([])));
+        assert_eq!(between("a\nb\nc", "a\nx\nc\nd"), (3, json!([[3, 0, ["d"]], [1, 1, ["x"]]])));
     }
 
     proptest! {
         #[test]
         fn a_patch_makes_the_new_text_of_the_old(old in "[abc\n]{0,40}", new in "[abc\n]{0,40}") {
-            prop_assert_eq!(apply(&old, &between(&old, &new)), new);
+            prop_assert_eq!(apply(&old, &between(&old, &new).1), new);
         }
     }
 }

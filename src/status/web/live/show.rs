@@ -5,9 +5,10 @@ use super::super::site::Site;
 use super::{Key, Page, patch};
 use crate::hub::{News, SubscriptionId, Told};
 use crate::master::authz::Who;
-use crate::model::Seq;
+use crate::model::{Seq, Time};
 use actix::prelude::*;
 use actix_web::ResponseError;
+use actix_web::web::Bytes;
 use bytestring::ByteString;
 use serde_json::json;
 use std::collections::HashMap;
@@ -27,6 +28,9 @@ const FRESHEN: Duration = Duration::from_secs(30);
 /// How soon a page that could not be rendered is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// From more contents than this that were loaded with pages no patches are made; the whole does as well.
+const MOST_LOADED: usize = 8;
+
 /// What a socket is to send.
 #[derive(Message, Clone, Debug)]
 #[rtype(result = "()")]
@@ -40,6 +44,8 @@ pub struct Join {
     pub to: Recipient<Frame>,
     /// The newest event when their copy was made.
     pub seq: Seq,
+    /// What their copy is known by, if they have all of its lines.
+    pub version: Option<String>,
     /// Set when they were sent more than they took: what follows would not fit what they have.
     pub lost: Arc<AtomicBool>,
 }
@@ -56,6 +62,8 @@ pub struct Show {
     key: Key,
     watchers: HashMap<u64, Watcher>,
     content: Option<Content>,
+    /// Contents that watchers have loaded with their page, by version; until the next rendering.
+    loaded: HashMap<String, Bytes>,
     /// The newest event that may have changed the page.
     news: Seq,
     /// Something happened since the last rendering began.
@@ -69,28 +77,24 @@ pub struct Show {
 
 /// What was rendered last.
 struct Content {
-    /// How many there have been.
-    number: u64,
-    text: Arc<str>,
-    /// The message with all of it, made once for everybody.
-    whole: Frame,
+    version: String,
+    text: Bytes,
 }
 
 struct Watcher {
     to: Recipient<Frame>,
     lost: Arc<AtomicBool>,
-    has: Has,
+    /// What their content is known by, if it is known.
+    version: Option<String>,
+    /// They have not been told yet whether that is what there is.
+    waits: bool,
 }
 
-/// What a browser shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Has {
-    /// Its page as it was loaded, of which nothing has changed since.
-    Page,
-    /// Something older.
-    Past,
-    /// The content sent last.
-    Content,
+/// What leads to a new content; each message is made once for everybody.
+struct Messages {
+    whole: Frame,
+    /// By the version of the content that they begin with.
+    patches: HashMap<String, Frame>,
 }
 
 impl Show {
@@ -102,6 +106,7 @@ impl Show {
             key,
             watchers: HashMap::new(),
             content: None,
+            loaded: HashMap::new(),
             news: 0,
             stale: false,
             busy: false,
@@ -126,21 +131,22 @@ impl Show {
         let news = std::mem::take(&mut self.stale);
         let (page, site, who, address) =
             (self.page.clone(), self.site.clone(), self.who.clone(), self.key.address.clone());
-        let (number, old) = match &self.content {
-            Some(content) => (content.number, Some(content.text.clone())),
-            None => (0, None),
-        };
+        let mut known = self.loaded.clone();
+        if let Some(content) = &self.content {
+            known.insert(content.version.clone(), content.text.clone());
+        }
         let rendered = async move {
-            let text = page.content(site, who, &address).await?;
+            let now = site.clock.now();
+            let (version, text) = page.content(site, who, &address).await?;
             // Comparing large pages takes a while, and this thread answers others as well.
-            let made = actix_rt::task::spawn_blocking(move || Content::after(number, old.as_deref(), &text));
+            let made = actix_rt::task::spawn_blocking(move || Content::after(known, version, text, now));
             made.await.map_err(|_| Fault::Busy)
         };
         ctx.spawn(rendered.into_actor(self).map(move |rendered, show, ctx| {
             show.cost = show.began.elapsed();
             show.busy = false;
             match rendered {
-                Ok((content, patch)) => show.send_out(content, patch, news),
+                Ok((content, messages)) => show.send_out(content, &messages, news),
                 Err(fault) if fault.status_code().is_server_error() => {
                     tracing::debug!(error = &fault as &dyn std::error::Error, "a live page cannot be rendered");
                     show.stale |= news;
@@ -155,25 +161,31 @@ impl Show {
     }
 
     /// Sends everybody what they lack. `news` says that something happened before this was rendered.
-    fn send_out(&mut self, content: Content, patch: Option<Frame>, news: bool) {
+    fn send_out(&mut self, content: Content, messages: &Messages, news: bool) {
+        let live = live(self.site.clock.now());
         self.watchers.retain(|_, watcher| {
-            let sent = match (watcher.has, &patch) {
-                (Has::Content, Some(patch)) => patch,
-                (Has::Content, None) => return true,
+            let sent = match &watcher.version {
+                Some(version) if *version == content.version => match watcher.waits {
+                    true => &live,
+                    false => return true,
+                },
+                Some(version) => messages.patches.get(version).unwrap_or(&messages.whole),
                 // What they loaded is as good.
-                (Has::Page, None) if !news => return true,
-                (Has::Page | Has::Past, _) => &content.whole,
+                None if !news && !watcher.waits => return true,
+                None => &messages.whole,
             };
-            watcher.has = Has::Content;
+            watcher.waits = false;
+            watcher.version = Some(content.version.clone());
             watcher.send(sent.clone())
         });
+        self.loaded.clear();
         self.content = Some(content);
     }
 
     /// The address has another answer now; what it is, a fresh load shows.
     fn end(&mut self, fault: &Fault) {
         tracing::debug!("a live page has ended: {fault}");
-        let reload = frame(&json!({ "reload": true }));
+        let reload = Frame(ByteString::from_static("{\"reload\":true}"));
         self.watchers.retain(|_, watcher| {
             watcher.send(reload.clone());
             false
@@ -182,18 +194,30 @@ impl Show {
 }
 
 impl Content {
-    /// What follows content `number`, and the patch if anything changed between the two.
-    fn after(number: u64, old: Option<&str>, text: &str) -> (Content, Option<Frame>) {
-        let changed = old != Some(text);
-        let number = if changed { number + 1 } else { number };
-        let patch = old.filter(|_| changed).map(|old| patch::between(old, text));
-        let patch = patch.map(|patch| frame(&json!({ "number": number, "patch": patch })));
-        let whole = frame(&json!({ "number": number, "content": text }));
-        (Content { number, text: text.into(), whole }, patch)
+    /// With what leads to it from those that are known.
+    fn after(known: HashMap<String, Bytes>, version: String, text: Bytes, now: Time) -> (Content, Messages) {
+        let new = String::from_utf8_lossy(&text);
+        let others = known.into_iter().filter(|(from, _)| *from != version);
+        let patches = others
+            .map(|(from, old)| {
+                let (lines, patch) = patch::between(&String::from_utf8_lossy(&old), &new);
+                let message = json!({ "from": from, "lines": lines, "version": version, "patch": patch });
+                (from, frame(message, now))
+            })
+            .collect();
+        let whole = frame(json!({ "version": version, "content": new }), now);
+        drop(new);
+        (Content { version, text }, Messages { whole, patches })
     }
 }
 
-fn frame(message: &serde_json::Value) -> Frame {
+fn live(now: Time) -> Frame {
+    frame(json!({ "live": true }), now)
+}
+
+/// With the moment it is made, in milliseconds: what counts in the browser counts from the server's clock.
+fn frame(mut message: serde_json::Value, now: Time) -> Frame {
+    message["now"] = now.0.div_euclid(1_000).into();
     Frame(ByteString::from(message.to_string()))
 }
 
@@ -254,18 +278,21 @@ impl Handler<Told> for Show {
 impl Handler<Join> for Show {
     type Result = ();
 
-    fn handle(&mut self, Join { id, to, seq, lost }: Join, ctx: &mut Self::Context) {
-        let mut watcher = Watcher { to, lost, has: Has::Page };
-        if seq >= self.news {
-            watcher.send(frame(&json!({ "live": true })));
+    fn handle(&mut self, Join { id, to, seq, version, lost }: Join, ctx: &mut Self::Context) {
+        let mut watcher = Watcher { to, lost, version, waits: false };
+        let content = self.content.as_ref().filter(|_| !self.stale);
+        if seq >= self.news || content.is_some_and(|content| watcher.version.as_ref() == Some(&content.version)) {
+            watcher.send(live(self.site.clock.now()));
         } else {
-            watcher.has = Has::Past;
-            if let Some(content) = self.content.as_ref().filter(|_| !self.stale) {
-                watcher.send(content.whole.clone());
-                watcher.has = Has::Content;
-            }
+            watcher.waits = true;
         }
-        let waits = watcher.has == Has::Past;
+        if let Some(version) = &watcher.version
+            && self.loaded.len() < MOST_LOADED
+            && let Some(text) = self.site.shows.recall(&self.key, version)
+        {
+            self.loaded.insert(version.clone(), text);
+        }
+        let waits = watcher.waits;
         self.watchers.insert(id, watcher);
         if waits {
             self.soon(ctx, Duration::ZERO);
@@ -287,14 +314,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_that_says_the_same_is_the_same_content() {
-        let (first, patch) = Content::after(0, None, "a\nb");
-        assert_eq!((first.number, patch.is_none()), (1, true), "there is nothing yet to be patched");
-        let (same, patch) = Content::after(1, Some("a\nb"), "a\nb");
-        assert_eq!((same.number, patch.is_none()), (1, true));
-        let (other, patch) = Content::after(1, Some("a\nb"), "a\nc");
-        assert_eq!(other.number, 2);
-        assert_eq!(&*patch.unwrap().0, r#"{"number":2,"patch":[[1,1,["c"]]]}"#);
-        assert_eq!(&*other.whole.0, r#"{"number":2,"content":"a\nc"}"#);
+    fn whoever_shows_something_known_is_told_what_becomes_of_it() {
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let known = HashMap::from([("1".to_owned(), text("a\nb")), ("2".to_owned(), text("a\nc"))]);
+        let (content, messages) = Content::after(known, "2".to_owned(), text("a\nc"), Time(7_000));
+        assert_eq!(&*messages.whole.0, r#"{"version":"2","content":"a\nc","now":7}"#);
+        let patch = r#"{"from":"1","lines":2,"version":"2","patch":[[1,1,["c"]]],"now":7}"#;
+        assert_eq!(messages.patches.keys().collect::<Vec<_>>(), ["1"], "what it is already needs no patch");
+        assert_eq!(&*messages.patches["1"].0, patch);
+        assert_eq!(content.version, "2");
     }
 }

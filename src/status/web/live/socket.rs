@@ -29,8 +29,9 @@ const LARGEST_FRAME: usize = 1024;
 
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// `/live?page=builders/linux&seq=4711&user=ada`: news of a page, for as long as it is open.
+/// `/live?page=builders/linux&seq=4711&version=0f…&user=ada`: news of a page, for as long as it is open.
 ///
+/// What it shows is as old as event `seq`, and known by `version` if the browser has all of its lines.
 /// `user` is who the page was made for, if that is said.
 pub async fn connect(
     request: HttpRequest,
@@ -40,6 +41,7 @@ pub async fn connect(
     visitor.refuse_forged(&request)?;
     let address = visitor.fields.get("page").unwrap_or_default().to_owned();
     let seq = visitor.fields.integer("seq")?.unwrap_or(0);
+    let version = visitor.fields.get("version").filter(|version| !version.is_empty()).map(str::to_owned);
     let page = Page::at(&address).filter(|_| address.len() <= LONGEST_ADDRESS);
     let page = page.ok_or_else(|| {
         let what = format!("there is no live page at \"{}\"", super::super::fault::short(&address));
@@ -56,6 +58,7 @@ pub async fn connect(
         id: LAST_ID.fetch_add(1, Ordering::Relaxed),
         show,
         seq,
+        version,
         lost: Arc::default(),
         heard: Instant::now(),
         closing: viewer.closing(),
@@ -67,6 +70,7 @@ struct Socket {
     id: u64,
     show: Addr<Show>,
     seq: Seq,
+    version: Option<String>,
     /// It was sent more than it took.
     lost: Arc<AtomicBool>,
     /// When the browser last answered.
@@ -105,8 +109,13 @@ impl Actor for Socket {
         let mut closing = self.closing.clone();
         let ending = async move { closing.wait_for(|closing| *closing).await.is_ok() };
         ctx.spawn(ending.into_actor(self).map(|_, _, ctx| close(ctx, CloseCode::Restart)));
-        let join = Join { id: self.id, to: ctx.address().recipient(), seq: self.seq, lost: Arc::clone(&self.lost) };
-        self.show.do_send(join);
+        self.show.do_send(Join {
+            id: self.id,
+            to: ctx.address().recipient(),
+            seq: self.seq,
+            version: self.version.take(),
+            lost: Arc::clone(&self.lost),
+        });
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

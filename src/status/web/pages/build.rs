@@ -1,6 +1,7 @@
 //! One build: how it ended and why first, then its steps, its source, and what can be done with it.
 
 use super::super::fault::{Fault, see_other};
+use super::super::kept::FINISHED;
 use super::super::viewer::{Outside, Reader, Viewer};
 use super::bar::percent;
 use super::build_line::{self, Revision};
@@ -30,9 +31,13 @@ pub async fn page(viewer: Viewer, path: web::Path<(String, String)>) -> Result<H
         stop: viewer.advertises(Action::StopBuild) && facts.build.finished.is_none(),
         rebuild: viewer.advertises(Action::ForceBuild) && facts.build.finished.is_some(),
     };
-    let title = facts.build.reference().to_string();
+    let mut frame = viewer.frame(&facts.build.reference().to_string(), "builders");
+    // Only the newest changes once it is over: it gets a next one. Negative numbers count from the newest.
+    if number >= 0 && facts.build.finished.is_some() && facts.next.is_some() {
+        frame = frame.lasting(FINISHED);
+    }
     let view = view(&facts, forms, viewer.links(), viewer.now());
-    viewer.page("build", &title, "builders", &view)
+    viewer.page_in(frame, "build", &view)
 }
 
 /// The steps of a build are on its own page.

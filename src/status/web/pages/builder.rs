@@ -62,7 +62,7 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
     };
     let view = view(&facts, &wanted, &outlook, forms, links, &fields, viewer.now());
     let frame = viewer.frame(&name, "builders").reloading(&fields);
-    viewer.page_in(&frame, "builder", &view)
+    viewer.page_in(frame, "builder", &view)
 }
 
 #[derive(Clone, Debug)]

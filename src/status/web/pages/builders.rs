@@ -36,7 +36,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     };
     let view = view(&facts, &outlook, &filter, viewer.fields(), forms, links, viewer.now());
     let frame = viewer.frame("Builders", "builders").reloading(viewer.fields());
-    viewer.page_in(&frame, "builders", &view)
+    viewer.page_in(frame, "builders", &view)
 }
 
 /// 0.8's older name of the page.

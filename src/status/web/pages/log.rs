@@ -9,6 +9,7 @@
 mod find;
 
 use super::super::fault::{Fault, short};
+use super::super::kept::{FINISHED, FINISHED_FACTS, is_known, tag};
 use super::super::told::Bell;
 use super::super::viewer::{Reader, Viewer};
 use super::step::bytes;
@@ -19,7 +20,7 @@ use crate::render::asdict::quote;
 use crate::render::links::Links;
 use crate::render::log_text::LogHtml;
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, VARY};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures::Stream;
 use serde::Serialize;
@@ -34,6 +35,9 @@ const MOST_LINES: i64 = 100_000;
 
 /// News can be missed by accident; then this is how late a reader sees them.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A finished log of no more bytes is sent in one piece, and kept.
+const SHORT: i64 = 256 * 1024;
 
 /// What a whole long log is shown as at first: its end.
 const LONG: i64 = 20_000;
@@ -51,7 +55,9 @@ pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
     let found = load(&viewer, builder, number, step, name).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type("text/html; charset=utf-8");
-    cache(&mut answer, &found.log);
+    if let Some(known) = cache(&request, &mut answer, &found.log, viewer.template_edition()) {
+        return Ok(known);
+    }
     if found.log.kind == LogKind::Html {
         answer.insert_header((CONTENT_SECURITY_POLICY, SANDBOX));
         return Ok(match request.method() {
@@ -71,21 +77,23 @@ pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
         return Ok(answer.finish());
     }
     let (head, tail) = text.split_once(HERE).unwrap_or((&text, ""));
-    match range {
+    let (first, count) = match range {
+        Range::Lines { first, count } => (first, count),
+        Range::All if found.log.finished && found.log.bytes <= SHORT => (0, i64::MAX),
         Range::All => {
             let writer = Writer::Page { head: Some(head.to_owned()), tail: tail.to_owned(), html: LogHtml::new(0) };
-            Ok(answer.streaming(follow(&viewer, found, writer).await?))
+            return Ok(answer.streaming(follow(&viewer, found, writer).await?));
         }
-        Range::Lines { first, count } => {
-            let log = found.log.id;
-            let segments =
-                viewer.read(move |reader| Ok(logs::lines(reader.conn, log, first, count, usize::MAX)?)).await?;
-            let (mut html, mut writer) = (String::new(), LogHtml::new(first));
-            segments.iter().for_each(|segment| writer.add(segment, &mut html));
-            writer.finish(&mut html);
-            Ok(answer.body(format!("{head}{html}{tail}")))
-        }
+    };
+    let log = found.log.id;
+    let segments = viewer.read(move |reader| Ok(logs::lines(reader.conn, log, first, count, usize::MAX)?)).await?;
+    let (mut html, mut writer) = (String::new(), LogHtml::new(first));
+    segments.iter().for_each(|segment| writer.add(segment, &mut html));
+    writer.finish(&mut html);
+    if found.log.finished {
+        viewer.kept(&mut answer, tag([head, &html, tail].into_iter()), Some(FINISHED), None);
     }
+    Ok(answer.body(format!("{head}{html}{tail}")))
 }
 
 /// What the program printed, stdout and stderr only, byte for byte.
@@ -97,7 +105,9 @@ pub async fn text(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
     }
     let mut answer = HttpResponse::Ok();
     answer.content_type("text/plain; charset=utf-8");
-    cache(&mut answer, &found.log);
+    if let Some(known) = cache(&request, &mut answer, &found.log, 0) {
+        return Ok(known);
+    }
     if request.method() == Method::HEAD {
         return Ok(answer.finish());
     }
@@ -136,12 +146,38 @@ async fn load(viewer: &Viewer, builder: String, number: String, step: String, na
 /// The page with [`HERE`] in place of the log.
 fn around(viewer: &Viewer, found: &Found, view: &LogView) -> Result<String, Fault> {
     let title = format!("{} {} {}", found.build, found.step.name, found.log.name);
-    viewer.text_of_page(&viewer.frame(&title, "builders").log(), "log", view)
+    let mut frame = viewer.frame(&title, "builders").log();
+    if found.log.finished {
+        frame = frame.lasting(FINISHED);
+    }
+    viewer.text_of_page(frame, "log", view)
 }
 
-fn cache(answer: &mut HttpResponseBuilder, log: &Log) {
-    let how = if log.finished { "private, max-age=604800" } else { "private, no-cache" };
-    answer.insert_header((CACHE_CONTROL, how));
+/// A finished log never changes. The answer in a word, if the browser has it already.
+fn cache(
+    request: &HttpRequest,
+    answer: &mut HttpResponseBuilder,
+    log: &Log,
+    template_edition: u64,
+) -> Option<HttpResponse> {
+    if !log.finished {
+        answer.insert_header((CACHE_CONTROL, "private, no-cache"));
+        return None;
+    }
+    let tag = format!("{}-{}-{template_edition}", log.id, log.bytes);
+    let known = is_known(request, &tag);
+    let longest = if template_edition == 0 { FINISHED_FACTS } else { FINISHED };
+    let headers = [
+        (CACHE_CONTROL, format!("private, max-age={}", longest.as_secs())),
+        (ETAG, format!("\"{tag}\"")),
+        (VARY, "Authorization, Cookie".to_owned()),
+    ];
+    let mut not_modified = HttpResponse::NotModified();
+    let answer = if known { &mut not_modified } else { answer };
+    for header in headers {
+        answer.insert_header(header);
+    }
+    known.then(|| not_modified.finish())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -83,5 +83,5 @@ async fn show(viewer: Viewer, only: Option<String>) -> Result<HttpResponse, Faul
         older: last.map(|time| fields.with("before", Some(&time.0.to_string()))),
     };
     let frame = viewer.frame(&view.heading, "one_line_per_build").reloading(&fields);
-    viewer.page_in(&frame, "recent", &view)
+    viewer.page_in(frame, "recent", &view)
 }

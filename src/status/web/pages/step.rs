@@ -1,6 +1,7 @@
 //! One step of a build, with its logs.
 
 use super::super::fault::Fault;
+use super::super::kept::FINISHED;
 use super::super::viewer::{Reader, Viewer};
 use super::build::step_state;
 use super::log_end::{self, LogEnd, LogEndView};
@@ -24,8 +25,11 @@ pub async fn page(viewer: Viewer, path: web::Path<(String, String, String)>) -> 
         Ok((build, step, end))
     };
     let (build, step, end) = viewer.read(read).await?;
-    let title = format!("{} {}", build.reference(), step.name);
-    viewer.page("step", &title, "builders", &view(&build, &step, end.as_ref(), viewer.links(), viewer.now()))
+    let mut frame = viewer.frame(&format!("{} {}", build.reference(), step.name), "builders");
+    if number >= 0 && build.finished.is_some() {
+        frame = frame.lasting(FINISHED);
+    }
+    viewer.page_in(frame, "step", &view(&build, &step, end.as_ref(), viewer.links(), viewer.now()))
 }
 
 /// A step by its name; by its number from 0 too, where no step has that name.

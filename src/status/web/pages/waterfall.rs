@@ -47,7 +47,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     };
     let view = view(&facts, &wanted, &outlook, &fields, viewer.links(), now);
     let frame = viewer.frame("Waterfall", "waterfall").reloading(&fields);
-    viewer.page_in(&frame, "waterfall", &view)
+    viewer.page_in(frame, "waterfall", &view)
 }
 
 /// What the address asks for.
