@@ -73,7 +73,7 @@ const FAILS: Course = (
 const EXPLODES: Course = (&[("git", Results::Success, 2), ("upload", Results::Exception, 9)], 12);
 const AGAIN: Course = (&[("git", Results::Success, 4), ("compile", Results::Retry, 60)], 64);
 
-/// The site, and what can be looked at in it by name.
+/// The site, ready to be looked at; who looks may do everything.
 pub async fn gallery() -> Site {
     let mut day = Day::new();
     day.changes();
