@@ -1,18 +1,15 @@
-//! What an operator feels, measured on the real binary: pages over much history, start, memory, build overhead, logs.
+//! What an operator feels, measured on the real binary: memory, build overhead, logs, open pages.
 //!
 //! `cargo bench --bench server`. Everything runs in a temporary folder on loopback and ends with the bench.
 
+mod harness;
+
+use harness::{Server, fill, signalbox, write_many_builders};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-const SMALL: u64 = 1_000;
-const LARGE: u64 = 1_000_000;
-/// Page requests per figure; the median counts.
-const SAMPLES: usize = 101;
 /// Web sockets open at once.
 const SOCKETS: usize = 5_000;
 /// Builds on the waterfall that they show.
@@ -25,7 +22,6 @@ fn main() {
     forced_build();
     log_intake();
     many_sockets();
-    much_history();
 }
 
 /// The sample configuration, left alone for a while.
@@ -81,7 +77,7 @@ fn log_intake() {
     while server.request("HEAD", log, "").0 != 200 {
         assert!(started.elapsed() < Duration::from_secs(10), "the build has not started");
     }
-    let seen = server.read_all(log);
+    let seen = std::io::copy(&mut server.send("GET", log, ""), &mut std::io::sink()).expect("the answer can be read");
     let took = started.elapsed();
     println!(
         "log intake with a viewer: {:.0} MB/s (bar: 100); the viewer got {seen} bytes; memory {before:.0} MiB before, {:.0} MiB at its peak",
@@ -94,8 +90,7 @@ fn log_intake() {
 fn many_sockets() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     write_many_builders(folder.path());
-    let filled = signalbox(&["fill", "--builds", &BUSY.to_string()], folder.path()).stderr(Stdio::null()).status();
-    assert!(filled.expect("the binary runs").success());
+    fill(folder.path(), BUSY);
     let server = Server::start(folder.path());
     let (_, page) = server.request("GET", "/waterfall", "");
     let before = server.memory("VmRSS");
@@ -176,44 +171,6 @@ async fn listen(
     }
 }
 
-/// The same pages over little and much history, and the start on much.
-fn much_history() {
-    let pages = ["/waterfall", "/builders/b00", "/one_line_per_build", "/builders"];
-    let mut figures: Vec<Vec<Duration>> = Vec::new();
-    for builds in [SMALL, LARGE] {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        write_many_builders(folder.path());
-        let filling = Instant::now();
-        let count = builds.to_string();
-        let filled = signalbox(&["fill", "--builds", &count], folder.path()).stderr(Stdio::null()).status();
-        assert!(filled.expect("the binary runs").success());
-        println!("fill {builds}: {:.0} builds/s (bar: 10000)", builds as f64 / filling.elapsed().as_secs_f64());
-        let starting = Instant::now();
-        let server = Server::start(folder.path());
-        server.get("/");
-        println!("start on {builds} builds to first page: {:?} (bar: 1 s)", starting.elapsed());
-        figures.push(pages.iter().map(|page| median(&server, page)).collect());
-    }
-    for (index, page) in pages.iter().enumerate() {
-        let (small, large) = (figures[0][index], figures[1][index]);
-        let ratio = large.as_secs_f64() / small.as_secs_f64();
-        println!("{page}: {small:?} at {SMALL}, {large:?} at {LARGE}; ratio {ratio:.2} (bar: 1.2)");
-    }
-}
-
-/// Each request has an argument of its own, so that no cache answers it.
-fn median(server: &Server, page: &str) -> Duration {
-    let mut times: Vec<Duration> = (0..SAMPLES)
-        .map(|sample| {
-            let started = Instant::now();
-            server.get(&format!("{page}?sample={sample}"));
-            started.elapsed()
-        })
-        .collect();
-    times.sort();
-    times[SAMPLES / 2]
-}
-
 fn write_config(basedir: &Path, steps: &str) {
     let config = format!(
         "c = BuildmasterConfig = {{}}\n\
@@ -222,17 +179,6 @@ fn write_config(basedir: &Path, steps: &str) {
          c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['bench'])]\n\
          c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(forceBuild=True))]\n"
     );
-    fs::write(basedir.join("master.cfg"), config).expect("the folder can be written");
-}
-
-/// Twenty builders that fill() can spread builds over.
-fn write_many_builders(basedir: &Path) {
-    let config = "c = BuildmasterConfig = {}\n\
-         c['workers'] = [worker.LocalWorker('local')]\n\
-         f = util.BuildFactory([steps.ShellCommand(command=['true'])])\n\
-         c['builders'] = [util.BuilderConfig(name='b%s%s' % (n // 10, n % 10), workernames=['local'], factory=f, tags=['t%s' % (n % 4)]) for n in range(20)]\n\
-         c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['b00'])]\n\
-         c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(forceBuild=True))]\n";
     fs::write(basedir.join("master.cfg"), config).expect("the folder can be written");
 }
 
@@ -245,83 +191,5 @@ fn git_repository(path: &Path) {
         &["-c", "user.name=Ann", "-c", "user.email=ann@example.org", "commit", "-q", "-m", "first"],
     ] {
         assert!(Command::new("git").args(arguments).current_dir(path).status().expect("git runs").success());
-    }
-}
-
-fn signalbox(arguments: &[&str], basedir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox"));
-    command.args(arguments).arg(basedir).stdout(Stdio::null());
-    command
-}
-
-/// A running Signalbox, ended with the value.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(basedir: &Path) -> Server {
-        let mut command = signalbox(&["start"], basedir);
-        let mut child = command.env("SIGNALBOX_LOG", "warn").stdout(Stdio::piped()).spawn().expect("the binary runs");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.strip_prefix("listening on http://")?.trim_end_matches('/').to_owned()))
-            .expect("it says where it listens");
-        Server { child, address }
-    }
-
-    fn get(&self, path: &str) {
-        let (status, _) = self.request("GET", path, "");
-        assert_eq!(status, 200, "{path}");
-    }
-
-    fn force(&self, builder: &str) {
-        let (status, body) = self.request("POST", &format!("/builders/{builder}/force"), "forcescheduler=force");
-        assert_eq!(status, 302, "{body}");
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut answer = Vec::new();
-        self.send(method, path, body).read_to_end(&mut answer).expect("the answer can be read");
-        let answer = String::from_utf8_lossy(&answer);
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("it is an answer");
-        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
-    }
-
-    /// Reads an answer to its end without keeping it; how many bytes it had, headers included.
-    fn read_all(&self, path: &str) -> u64 {
-        std::io::copy(&mut self.send("GET", path, ""), &mut std::io::sink()).expect("the answer can be read")
-    }
-
-    fn send(&self, method: &str, path: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .expect("the request can be sent");
-        stream
-    }
-
-    /// MiB, from the process's own account.
-    fn memory(&self, field: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with(field)).expect("the field is there");
-        let kib: f64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("it is a number");
-        kib / 1024.0
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // SAFETY: kill only takes numbers, and the child has not been waited for yet.
-        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-        if let Err(error) = self.child.wait() {
-            eprintln!("the server did not end: {error}");
-        }
     }
 }

@@ -520,7 +520,7 @@ async fn a_fallen_server_comes_back_on_the_same_port() {
     let site = Site::usual().await;
     let path = format!("status/WebStatus:{}", site.url.rsplit(':').next().unwrap());
     assert!(site.server.tree.provoke_panic(&path));
-    let page = site.get("/about/supervision").await;
+    let page = until("an answer", Duration::from_secs(30), async || site.try_get("/about/supervision").await).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains(&path));
     site.stop().await;

@@ -4,9 +4,8 @@ use super::columns::{from_json, json};
 use super::engine::Conn;
 use super::schema::{builder_events, builders};
 use super::{DbError, columns};
-use crate::model::{BigState, Builder, BuilderEvent, Time};
+use crate::model::{BigState, Builder, BuilderEvent, Time, natural};
 use diesel::prelude::*;
-use std::cmp::Ordering;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = builders)]
@@ -140,44 +139,5 @@ impl<'a> Written<'a> {
             state: builder.state.word(),
             active,
         })
-    }
-}
-
-/// Digits compare as numbers, the rest as it is written.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a, b);
-    while let (Some(one), Some(two)) = (left.chars().next(), right.chars().next()) {
-        let order = if one.is_ascii_digit() && two.is_ascii_digit() {
-            let (number, rest) = digits(left);
-            let (other, other_rest) = digits(right);
-            (left, right) = (rest, other_rest);
-            number.len().cmp(&other.len()).then_with(|| number.cmp(other))
-        } else {
-            left = &left[one.len_utf8()..];
-            right = &right[two.len_utf8()..];
-            one.cmp(&two)
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-    }
-    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
-}
-
-/// The digits it starts with, without leading zeros, and what follows.
-fn digits(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    (text[..end].trim_start_matches('0'), &text[end..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::natural;
-
-    #[test]
-    fn numbers_in_names_count() {
-        let mut names = vec!["b10", "b2", "a", "b", "b02x", "linux-9-arm", "linux-10-arm"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["a", "b", "b2", "b02x", "b10", "linux-9-arm", "linux-10-arm"]);
     }
 }

@@ -51,9 +51,9 @@ fn running_rows(conn: &mut Conn) -> Result<Vec<(i64, i64)>, DbError> {
     Ok(running.select((builds::started, builds::id)).load(&mut conn.engine)?)
 }
 
-/// The newest finished build of each of these builders that has one, without steps; of every builder ever known if none
-/// is named.
-pub fn last_finished(conn: &mut Conn, builders: &[String]) -> Result<Vec<Build>, DbError> {
+/// The newest finished build of each of these builders that has one, with steps if `with_steps`; of every builder ever
+/// known if none is named.
+pub fn last_finished(conn: &mut Conn, builders: &[String], with_steps: bool) -> Result<Vec<Build>, DbError> {
     let mut ids = Vec::new();
     for (_, builder_id) in builders::ids(conn, builders)? {
         let newest: Option<i64> = builds::table
@@ -65,7 +65,7 @@ pub fn last_finished(conn: &mut Conn, builders: &[String]) -> Result<Vec<Build>,
             .optional()?;
         ids.extend(newest);
     }
-    of_ids(conn, &ids, false)
+    of_ids(conn, &ids, with_steps)
 }
 
 /// The newest numbers kept for a builder (at most `limit`), newest first.

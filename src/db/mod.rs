@@ -62,6 +62,8 @@ pub struct Db {
 
 struct Inner {
     readers: Readers,
+    /// For those who read on threads of their own: they do not wait for the others, nor the others for them.
+    blocking_readers: Readers,
     /// As many as there are readers, so that waiting queries do not each hold a thread.
     turns: Arc<Semaphore>,
     writer: Writer,
@@ -76,9 +78,10 @@ impl Db {
         let mut conn = migrate::open(location)?;
         let ids = Ids::seed(&mut conn)?;
         let readers = Readers::new(location.clone())?;
+        let blocking_readers = Readers::new(location.clone())?;
         let writer = Writer::start(conn, lock, location.clone())?;
         let turns = Arc::new(Semaphore::new(READERS as usize));
-        Ok(Db { inner: Arc::new(Inner { readers, turns, writer, ids, newest: Arc::default() }) })
+        Ok(Db { inner: Arc::new(Inner { readers, blocking_readers, turns, writer, ids, newest: Arc::default() }) })
     }
 
     pub fn ids(&self) -> &Ids {
@@ -110,7 +113,7 @@ impl Db {
 
     /// The same on this thread, for callers that may block.
     pub fn read_blocking<T>(&self, query: impl FnOnce(&mut Conn) -> Result<T, DbError>) -> Result<T, DbError> {
-        self.inner.readers.run(query)
+        self.inner.blocking_readers.run(query)
     }
 
     /// Queues a job for the writer, at once and in call order, and resolves after its commit. Jobs queued together share a

@@ -46,37 +46,9 @@ pub fn list(names: &[String]) -> String {
     }
 }
 
-/// Natural order of names: runs of digits compare as numbers, so `b2` comes before `b10`.
-pub fn natural(a: &str, b: &str) -> std::cmp::Ordering {
-    fn parts(name: &str) -> Vec<(bool, u128, &str)> {
-        let mut parts = Vec::new();
-        let mut rest = name;
-        while let Some(first) = rest.chars().next() {
-            let digits = first.is_ascii_digit();
-            let end = rest.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(rest.len());
-            let (part, later) = rest.split_at(end);
-            // Longer than 38 digits is a name, not a number.
-            let number = if digits { part.parse().unwrap_or(u128::MAX) } else { 0 };
-            parts.push((!digits, number, part));
-            rest = later;
-        }
-        parts
-    }
-    parts(a).cmp(&parts(b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cmp::Ordering;
-
-    #[test]
-    fn numbers_in_names_count() {
-        assert_eq!(natural("b2", "b10"), Ordering::Less);
-        assert_eq!(natural("b10", "b10a"), Ordering::Less);
-        assert_eq!(natural("a", "b1"), Ordering::Less);
-        assert_eq!(natural("9", "a"), Ordering::Less);
-    }
 
     #[test]
     fn only_the_first_letter_is_raised() {

@@ -94,7 +94,7 @@ fn a_build_is_followed_from_start_to_finish(place: &Place) {
     happen(&db, [Event::BuildFinished { build: end.clone() }]);
     assert_eq!(db.read_blocking(|conn| builds::find(conn, "linux", 0)).unwrap(), Some(end.clone()));
     assert_eq!(db.read_blocking(builds::running).unwrap(), []);
-    let last = db.read_blocking(|conn| builds::last_finished(conn, &["linux".to_owned()])).unwrap();
+    let last = db.read_blocking(|conn| builds::last_finished(conn, &["linux".to_owned()], false)).unwrap();
     assert_eq!(last, [Build { steps: Vec::new(), ..end }]);
     assert_eq!(db.read_blocking(|conn| builds::numbers(conn, "linux", 5)).unwrap(), [0]);
     assert_eq!(db.read_blocking(|conn| builds::find(conn, "linux", 1)).unwrap(), None);

@@ -166,6 +166,12 @@ impl Site {
         self.ask(self.client.get(format!("{}{path}", self.url))).await
     }
 
+    /// `None` where the connection broke, as those do that a falling server had taken.
+    pub async fn try_get(&self, path: &str) -> Option<Answer> {
+        let sent = self.client.get(format!("{}{path}", self.url)).send().await;
+        Some(read(&mut sent.ok()?).await)
+    }
+
     pub async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
         let request = self.client.get(format!("{}{path}", self.url));
         self.ask(headers.iter().fold(request, |request, header| request.insert_header(*header))).await

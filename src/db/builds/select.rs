@@ -23,6 +23,8 @@ pub struct Selection {
     /// The ordering time (start or finish) in `[from, to)`.
     pub from: Option<Time>,
     pub to: Option<Time>,
+    /// Only those that started before this, whatever the order is.
+    pub begun_before: Option<Time>,
     /// Only numbers below this (paging within one builder).
     pub before_number: Option<i64>,
     /// Any of these branches in any source stamp; `None` in the list is the null branch, which an empty one equals.
@@ -157,6 +159,9 @@ fn along_builds(
     if selection.finished == Some(true) {
         query = query.filter(builds::finished.is_not_null());
     }
+    if let Some(begun) = selection.begun_before {
+        query = query.filter(builds::started.lt(begun.0));
+    }
     let timed = selection.from.is_some() || selection.to.is_some();
     let keys: Vec<Key> = match selection.order {
         Order::Started
@@ -199,6 +204,9 @@ fn along_branches(
     }
     if selection.finished == Some(true) {
         query = query.filter(builds::finished.is_not_null());
+    }
+    if let Some(begun) = selection.begun_before {
+        query = query.filter(builds::started.lt(begun.0));
     }
     let keys: Vec<Key> = match selection.order {
         Order::Started => {

@@ -45,6 +45,9 @@ pub enum Fault {
     Db(#[from] DbError),
     #[error("the page could not be made")]
     Render(#[from] RenderError),
+    /// Making it panicked; the log says where.
+    #[error("the page could not be made")]
+    Broken,
     #[error("news cannot be had just now")]
     Hub(#[from] HubError),
 }
@@ -96,7 +99,7 @@ impl ResponseError for Fault {
             Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::Media => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Fault::NoMaster | Fault::Busy | Fault::Db(_) | Fault::Hub(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Fault::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Fault::Render(_) | Fault::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 

@@ -240,6 +240,10 @@ async fn make(
         let size = kept.body.len() + KEEPING;
         locked(&site.kept.answers).put(key.clone(), Arc::clone(&kept), size);
     }
+    if kept.packs(&request) {
+        let kept = Arc::clone(&kept);
+        site.threads.go_on(move || drop(kept.compressed())).await?;
+    }
     let answer = kept.answer(&request);
     Ok(ServiceResponse::new(request, answer))
 }
@@ -276,7 +280,7 @@ impl Answer {
 
     /// In the encoding that is taken, or in a word where it is there already.
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
-        let compress = self.body.len() >= WORTH_COMPRESSING && takes_gzip(request);
+        let compress = self.packs(request);
         let known = is_known(request, &self.tag);
         let mut answer = HttpResponse::new(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
         *answer.headers_mut() = self.headers.clone();
@@ -290,6 +294,10 @@ impl Answer {
             answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         answer.set_body(BoxBody::new(if compress { self.compressed() } else { self.body.clone() }))
+    }
+
+    fn packs(&self, request: &HttpRequest) -> bool {
+        self.body.len() >= WORTH_COMPRESSING && takes_gzip(request)
     }
 
     fn compressed(&self) -> Bytes {

@@ -16,6 +16,8 @@ pub enum WebError {
     InUse { address: SocketAddr },
     #[error("status.web: cannot listen on {address}: {cause}")]
     Bind { address: SocketAddr, cause: io::Error },
+    #[error("status.web: cannot start the threads that make pages: {0}")]
+    Threads(io::Error),
 }
 
 /// An address to listen on.

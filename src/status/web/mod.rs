@@ -12,8 +12,8 @@
 //! `viewer::Viewer::may` gives the permit without which no order can be sent. What was answered is kept, and given to
 //! whoever asks the same until something happens (`kept`).
 //!
-//! The server's threads are its own: a page never holds up the master, and reading never holds up writing; only so many
-//! pages are read for at once (`turns`), and past that many more visitors are asked to come back. Several
+//! Pages are made on threads of their own (`page_threads`), which come after everybody else: a page never holds up the
+//! master, and reading never holds up writing. Past so many that wait, visitors are asked to come back. Several
 //! WebStatus with other ports, rights and templates may run at once.
 //!
 //! Not here: who may do what (`master::authz`), words and templates (`render`).
@@ -30,12 +30,12 @@ mod kept;
 mod listen;
 mod live;
 mod orders;
+mod page_threads;
 mod pages;
 mod routes;
 mod server;
 mod site;
 mod told;
-mod turns;
 mod viewer;
 
 pub use config::{Config, KIND};

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::listen::{Listen, WebError};
 use super::live::STALLED;
+use super::page_threads::PageThreads;
 use super::site::{Orders, Site};
 use super::{around, routes};
 use crate::changes::SourceView;
@@ -68,11 +69,12 @@ type Running = Arc<Mutex<Option<ServerHandle>>>;
 /// Listens and starts to answer. Needs an actix system.
 ///
 /// # Errors
-/// A port that is no port, or one that is taken: nothing has been started then.
+/// A port that is no port, or one that is taken, or a system without threads to spare: nothing is served then.
 pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
     let listen = Listen::parse(settings.http_port.as_deref().unwrap_or_default())?;
     let listener = listen.bind()?;
     let address = listener.local_addr().map_err(|cause| WebError::Bind { address: listen.address, cause })?;
+    let threads = PageThreads::start().map_err(WebError::Threads)?;
     let (closing, closed) = watch::channel(false);
     let group = setup.group.clone();
     let name = format!("WebStatus:{}", address.port());
@@ -83,7 +85,7 @@ pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
     let target = WebStatus {
         listener: Arc::new(listener),
         address,
-        site: Arc::new(Site::new(settings, setup, closed)),
+        site: Arc::new(Site::new(settings, setup, threads, closed)),
         running: Running::default(),
     };
     let running = target.running.clone();

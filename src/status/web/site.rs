@@ -6,8 +6,8 @@
 use super::config::{Addresses, CommentLink, Config, Revlink};
 use super::kept::Kept;
 use super::live::Shows;
+use super::page_threads::PageThreads;
 use super::server::Setup;
-use super::turns::Turns;
 use crate::changes::SourceView;
 use crate::clock::Clock;
 use crate::config::{Arg, Callback, Config as MasterConfig};
@@ -102,8 +102,8 @@ pub struct Site {
     pub(super) public_html: PathBuf,
     /// Becomes true when the server is about to end: what follows a log or waits for news ends then.
     pub(super) closing: watch::Receiver<bool>,
-    /// Whose turn it is to read.
-    pub(super) turns: Turns,
+    /// Where pages are made.
+    pub(super) threads: PageThreads,
     /// Answers that are given out again.
     pub(super) kept: Kept,
     /// The pages that somebody has open.
@@ -113,7 +113,7 @@ pub struct Site {
 }
 
 impl Site {
-    pub(super) fn new(settings: Config, setup: Setup, closing: watch::Receiver<bool>) -> Site {
+    pub(super) fn new(settings: Config, setup: Setup, threads: PageThreads, closing: watch::Receiver<bool>) -> Site {
         let folders = std::iter::once(PathBuf::from("templates")).chain(settings.template_folders.iter().cloned());
         let folders = folders.map(|folder| setup.basedir.join(folder)).collect();
         Site {
@@ -128,7 +128,7 @@ impl Site {
             templates: Templates::new(folders),
             public_html: setup.basedir.join(&settings.public_html),
             closing,
-            turns: Turns::default(),
+            threads,
             kept: Kept::default(),
             shows: Shows::default(),
             known_revisions: Mutex::default(),

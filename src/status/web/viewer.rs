@@ -219,17 +219,15 @@ impl Viewer {
         query: impl FnOnce(&mut Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let site = self.visitor.site.clone();
-        let reading = site.db.clone();
+        let db = site.db.clone();
         let read = move |conn: &mut Conn| {
             let seq = crate::db::events::last(conn)?;
             Ok((seq, query(&mut Reader { conn, site: &site })))
         };
-        let turn = match self.visitor.waits {
-            true => Some(self.visitor.site.turns.next().await?),
-            false => None,
+        let (seq, facts) = match self.visitor.waits {
+            true => self.visitor.site.threads.begin(move || db.read_blocking(read)).await??,
+            false => db.read(read).await?,
         };
-        let (seq, facts) = reading.read(read).await?;
-        drop(turn);
         self.visitor.seq.fetch_min(seq, Ordering::Relaxed);
         facts
     }
@@ -300,26 +298,41 @@ impl Viewer {
     }
 
     /// Fills in a page. `current` is the entry of the top bar it belongs to.
-    pub fn page(
+    pub async fn page<V: Serialize>(
         &self,
-        template: &str,
+        template: &'static str,
         title: &str,
         current: &str,
-        view: &impl Serialize,
+        view: impl FnOnce() -> V + Send + 'static,
     ) -> Result<HttpResponse, Fault> {
-        self.page_in(self.frame(title, current), template, view)
+        self.page_in(self.frame(title, current), template, view).await
     }
 
     /// The same with a frame made beforehand.
-    pub fn page_in(&self, mut frame: Frame, template: &str, view: &impl Serialize) -> Result<HttpResponse, Fault> {
-        let (text, content) = text(&self.visitor.site, &mut frame, template, view)?;
-        let tag = match frame.now {
-            Some(now) => tag_of_minute(&text, now),
-            None => tag(std::iter::once(&*text)),
+    pub async fn page_in<V: Serialize>(
+        &self,
+        mut frame: Frame,
+        template: &'static str,
+        view: impl FnOnce() -> V + Send + 'static,
+    ) -> Result<HttpResponse, Fault> {
+        let (site, lasting) = (self.visitor.site.clone(), frame.lasting);
+        let make = move || {
+            let (text, content) = text(&site, &mut frame, template, &view())?;
+            let tag = match frame.now {
+                Some(now) => tag_of_minute(&text, now),
+                None => tag(std::iter::once(&*text)),
+            };
+            Ok::<_, Fault>((text, tag, content))
         };
+        let (text, tag, content) = self.made(make).await??;
         let mut answer = HttpResponse::Ok();
-        self.kept(&mut answer, tag, frame.lasting, Some(content));
+        self.kept(&mut answer, tag, lasting, Some(content));
         Ok(answer.content_type(HTML).body(text))
+    }
+
+    /// Makes something of facts that were read, where pages are made.
+    pub async fn made<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+        self.visitor.site.threads.go_on(make).await
     }
 
     /// Says what has to be known of an answer for it to be kept, if it shows any facts.

@@ -68,7 +68,7 @@ pub async fn answer(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse
         })
         .await?;
     let lasting = is_finished_build(&elements(request.uri().path()), &value).then_some(FINISHED_FACTS);
-    Ok(respond(&request, &viewer, value, lasting))
+    respond(&request, &viewer, value, lasting).await
 }
 
 /// Whether it is a build that never changes any more; one that is counted from the newest is another one soon.
@@ -141,7 +141,7 @@ pub async fn changes(request: HttpRequest, viewer: Viewer) -> Result<HttpRespons
     let count = viewer.fields().number_of("count", USUAL_CHANGES, MOST)?;
     let before = viewer.fields().integer("before")?;
     let found = viewer.read(move |reader| Ok(stored_changes::recent(reader.conn, count, before)?)).await?;
-    Ok(respond(&request, &viewer, found.iter().map(asdict::change).collect(), None))
+    respond(&request, &viewer, found.iter().map(asdict::change).collect(), None).await
 }
 
 /// Events above `since=`, at most `count=`; with `wait=` seconds it waits that long for the first.
@@ -175,7 +175,7 @@ pub async fn events(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse
         found = found.into_iter().filter_map(public).collect();
     }
     let events = serde_json::to_value(&found).unwrap_or_default();
-    Ok(respond(&request, &viewer, json!({ "events": events, "last": last }), None))
+    respond(&request, &viewer, json!({ "events": events, "last": last }), None).await
 }
 
 /// An event as anyone who may view may see it.
@@ -195,7 +195,7 @@ pub async fn supervision(request: HttpRequest, viewer: Viewer) -> Result<HttpRes
     if !internals {
         reports.iter_mut().for_each(|report| report.last_reason = None);
     }
-    Ok(respond(&request, &viewer, serde_json::to_value(reports).unwrap_or_default(), None))
+    respond(&request, &viewer, serde_json::to_value(reports).unwrap_or_default(), None).await
 }
 
 /// The ledger: newest first, `count=` of them, created before `before=` (microseconds), of one `target=`; with
@@ -207,11 +207,16 @@ pub async fn deliveries(request: HttpRequest, viewer: Viewer) -> Result<HttpResp
     let target = viewer.fields().get("target").filter(|target| !target.is_empty()).map(str::to_owned);
     let list = if only_dead(viewer.fields())? { outbox::dead } else { outbox::ledger };
     let found = viewer.read(move |reader| Ok(list(reader.conn, target.as_deref(), before, count)?)).await?;
-    Ok(respond(&request, &viewer, serde_json::to_value(found).unwrap_or_default(), None))
+    respond(&request, &viewer, serde_json::to_value(found).unwrap_or_default(), None).await
 }
 
 /// The answer, in the shape its arguments ask for.
-fn respond(request: &HttpRequest, viewer: &Viewer, value: Value, lasting: Option<Duration>) -> HttpResponse {
+async fn respond(
+    request: &HttpRequest,
+    viewer: &Viewer,
+    value: Value,
+    lasting: Option<Duration>,
+) -> Result<HttpResponse, Fault> {
     let fields = viewer.fields();
     let flag = |name: &str, default: bool| match fields.get(name).map(str::to_ascii_lowercase).as_deref() {
         Some("1" | "true") => true,
@@ -219,16 +224,9 @@ fn respond(request: &HttpRequest, viewer: &Viewer, value: Value, lasting: Option
         _ => default,
     };
     let as_text = flag("as_text", false);
-    let value = match flag("filter", as_text) {
-        false => value,
-        // 0.8 prints a list of nothing as null and an object of nothing as it is.
-        true => asdict::filtered(&value, Zeros::Keep)
-            .unwrap_or_else(|| if value.is_object() { json!({}) } else { Value::Null }),
-    };
-    let mut body = if flag("compact", !as_text) { output::compact(&value) } else { output::indented(&value) };
-    if let Some(callback) = fields.get("callback").filter(|name| is_name(name)) {
-        body = format!("{callback}({body});");
-    }
+    let (filter, compact) = (flag("filter", as_text), flag("compact", !as_text));
+    let callback = fields.get("callback").filter(|name| is_name(name)).map(str::to_owned);
+    let body = viewer.made(move || written(value, filter, compact, callback.as_deref())).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type("application/json").insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
     if lasting.is_none() {
@@ -244,9 +242,23 @@ fn respond(request: &HttpRequest, viewer: &Viewer, value: Value, lasting: Option
         let file: String = file.chars().filter(|c| c.is_ascii_graphic() && *c != '"' && *c != '\\').collect();
         answer.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")));
     }
-    match request.method() {
+    Ok(match request.method() {
         &Method::HEAD => answer.no_chunking(body.len() as u64).finish(),
         _ => answer.body(body),
+    })
+}
+
+fn written(value: Value, filter: bool, compact: bool, callback: Option<&str>) -> String {
+    let value = match filter {
+        false => value,
+        // 0.8 prints a list of nothing as null and an object of nothing as it is.
+        true => asdict::filtered(&value, Zeros::Keep)
+            .unwrap_or_else(|| if value.is_object() { json!({}) } else { Value::Null }),
+    };
+    let body = if compact { output::compact(&value) } else { output::indented(&value) };
+    match callback {
+        Some(callback) => format!("{callback}({body});"),
+        None => body,
     }
 }
 

@@ -29,5 +29,5 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         parts: reports.len(),
         internals: viewer.advertises(Action::ShowInternals),
     };
-    viewer.page("about", "About", "about", &view)
+    viewer.page("about", "About", "about", || view).await
 }

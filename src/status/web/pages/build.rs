@@ -36,8 +36,8 @@ pub async fn page(viewer: Viewer, path: web::Path<(String, String)>) -> Result<H
     if number >= 0 && facts.build.finished.is_some() && facts.next.is_some() {
         frame = frame.lasting(FINISHED);
     }
-    let view = view(&facts, forms, viewer.links(), viewer.now());
-    viewer.page_in(frame, "build", &view)
+    let (links, now) = (viewer.links().clone(), viewer.now());
+    viewer.page_in(frame, "build", move || view(&facts, forms, &links, now)).await
 }
 
 /// The steps of a build are on its own page.

@@ -60,9 +60,9 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
         stop: viewer.advertises(Action::StopBuild),
         ping: viewer.advertises(Action::PingBuilder),
     };
-    let view = view(&facts, &wanted, &outlook, forms, links, &fields, viewer.now());
     let frame = viewer.frame(&name, "builders").reloading(&fields);
-    viewer.page_in(frame, "builder", &view)
+    let (links, now) = (links.clone(), viewer.now());
+    viewer.page_in(frame, "builder", move || view(&facts, &wanted, &outlook, forms, &links, &fields, now)).await
 }
 
 #[derive(Clone, Debug)]

@@ -34,9 +34,9 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         cancel: viewer.advertises(Action::CancelAllPendingBuilds),
         force: if force { force_form::of_all(&config, viewer.fields(), known, links.root()) } else { Vec::new() },
     };
-    let view = view(&facts, &outlook, &filter, viewer.fields(), forms, links, viewer.now());
     let frame = viewer.frame("Builders", "builders").reloading(viewer.fields());
-    viewer.page_in(frame, "builders", &view)
+    let (fields, links, now) = (viewer.fields().clone(), links.clone(), viewer.now());
+    viewer.page_in(frame, "builders", move || view(&facts, &outlook, &filter, &fields, forms, &links, now)).await
 }
 
 /// 0.8's older name of the page.
@@ -122,6 +122,11 @@ pub fn last_builds(
     branches: &[Option<String>],
 ) -> Result<BTreeMap<String, Build>, DbError> {
     let mut last = BTreeMap::new();
+    if branches.is_empty() && !builders.is_empty() {
+        let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
+        last.extend(builds::last_finished(conn, &names, true)?.into_iter().map(|build| (build.builder.clone(), build)));
+        return Ok(last);
+    }
     for builder in builders {
         let selection = Selection {
             builders: vec![builder.name.clone()],

@@ -29,5 +29,5 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
     let found = found.ok_or_else(missing)?;
     let view =
         OneChange { change: change(&found, viewer.links(), &pages), may_stop: viewer.advertises(Action::StopChange) };
-    viewer.page("change", &format!("Change #{number}"), "changes", &view)
+    viewer.page("change", &format!("Change #{number}"), "changes", || view).await
 }

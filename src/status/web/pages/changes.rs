@@ -51,7 +51,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         older: last.map(|change| fields.with("before", Some(&change.number.to_string()))),
         changes: recent.iter().map(|each| change(each, viewer.links(), &pages)).collect(),
     };
-    viewer.page("changes", "Changes", "changes", &view)
+    viewer.page("changes", "Changes", "changes", || view).await
 }
 
 /// `running`, `failing` or `not started`.

@@ -65,7 +65,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         may_resend: viewer.advertises(Action::ResendDeliveries),
         target,
     };
-    viewer.page("deliveries", "Deliveries", "about", &view)
+    viewer.page("deliveries", "Deliveries", "about", || view).await
 }
 
 /// Whether `state=dead` is asked for; the ledger is not kept by any other state.

@@ -3,7 +3,7 @@
 use super::super::fields::Fields;
 use crate::config::{CodebaseParameter, Config, ForceSchedulerConfig, Parameter, ParameterKind, SchedulerKind};
 use crate::master::force::{ANY_WORKER, field_name, plain_label};
-use crate::render::words::natural;
+use crate::model::natural;
 use serde::Serialize;
 use serde_json::Value;
 

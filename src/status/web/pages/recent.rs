@@ -72,16 +72,18 @@ async fn show(viewer: Viewer, only: Option<String>) -> Result<HttpResponse, Faul
     };
     let (builds, more, pages) = viewer.read(query).await?;
     let last = builds.last().and_then(|build| build.finished).filter(|_| more);
-    let view = RecentView {
-        heading: match &only {
-            Some(name) => format!("Recent builds of {name}"),
-            None => "Recent builds".to_owned(),
-        },
+    let heading = match &only {
+        Some(name) => format!("Recent builds of {name}"),
+        None => "Recent builds".to_owned(),
+    };
+    let frame = viewer.frame(&heading, "one_line_per_build").reloading(&fields);
+    let (links, now) = (viewer.links().clone(), viewer.now());
+    let view = move || RecentView {
+        heading,
         with_builder: only.is_none(),
-        builds: builds.iter().map(|build| build_line::line(build, viewer.links(), &pages, viewer.now())).collect(),
+        builds: builds.iter().map(|build| build_line::line(build, &links, &pages, now)).collect(),
         chips: filter.chips(&fields),
         older: last.map(|time| fields.with("before", Some(&time.0.to_string()))),
     };
-    let frame = viewer.frame(&view.heading, "one_line_per_build").reloading(&fields);
-    viewer.page_in(frame, "recent", &view)
+    viewer.page_in(frame, "recent", view).await
 }

@@ -13,7 +13,7 @@ use crate::model::*;
 use crate::render::counted::Counted;
 use crate::render::links::Links;
 use crate::render::people;
-use crate::render::words::{self, natural};
+use crate::render::words;
 use crate::supervise::Report;
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub async fn page(visitor: Visitor) -> Result<HttpResponse, Fault> {
         templates: viewer.template_problems(),
         forms,
     };
-    viewer.page("root", "Home", "", &view(&facts, context))
+    viewer.page("root", "Home", "", move || view(&facts, context)).await
 }
 
 struct Facts {

@@ -29,7 +29,8 @@ pub async fn page(viewer: Viewer, path: web::Path<(String, String, String)>) -> 
     if number >= 0 && build.finished.is_some() {
         frame = frame.lasting(FINISHED);
     }
-    viewer.page_in(frame, "step", &view(&build, &step, end.as_ref(), viewer.links(), viewer.now()))
+    let (links, now) = (viewer.links().clone(), viewer.now());
+    viewer.page_in(frame, "step", move || view(&build, &step, end.as_ref(), &links, now)).await
 }
 
 /// A step by its name; by its number from 0 too, where no step has that name.

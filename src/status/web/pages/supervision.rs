@@ -32,7 +32,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let detailed = viewer.may(Action::ShowInternals, Subject::Nothing).await.is_ok();
     let now = viewer.now();
     let rows = viewer.reports().into_iter().map(|report| row(report, detailed, now)).collect();
-    viewer.page("supervision", "Supervision", "about", &SupervisionView { detailed, rows })
+    viewer.page("supervision", "Supervision", "about", move || SupervisionView { detailed, rows }).await
 }
 
 fn row(report: Report, detailed: bool, now: Time) -> Row {

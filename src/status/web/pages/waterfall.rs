@@ -31,6 +31,8 @@ const MOST_ROWS: i64 = 2_000;
 const MOST_BUILDS: i64 = 1_000;
 /// Events other than builds, at most.
 const MOST_EVENTS: i64 = 1_000;
+/// How many rows a build fills, about; the fewer, the more builds are read for nothing.
+const ROWS_OF_A_BUILD: i64 = 4;
 /// How far back a page filtered by branch or committer looks unless it is told.
 const A_DAY: Duration = Duration::from_secs(86_400);
 
@@ -45,9 +47,9 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         let wanted = wanted.clone();
         viewer.read(move |reader| load(reader, &wanted)).await?
     };
-    let view = view(&facts, &wanted, &outlook, &fields, viewer.links(), now);
     let frame = viewer.frame("Waterfall", "waterfall").reloading(&fields);
-    viewer.page_in(frame, "waterfall", &view)
+    let links = viewer.links().clone();
+    viewer.page_in(frame, "waterfall", move || view(&facts, &wanted, &outlook, &fields, &links, now)).await
 }
 
 /// What the address asks for.
@@ -146,7 +148,6 @@ fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
     let mut builders = builders::all(reader.conn)?;
     let all_tags = tags_of(&builders);
     builders.retain(|builder| wanted.filter.takes(builder));
-    builders.sort_by(|a, b| words::natural(&a.name, &b.name));
     let last = last_builds(reader.conn, &builders, &wanted.branches())?;
     let running = builds::running(reader.conn)?;
     if wanted.failures_only {
@@ -171,16 +172,16 @@ fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
             limit,
             ..Selection::default()
         };
-        found = builds::select(reader.conn, &selection)?;
-        let full = found.len() as i64 >= limit;
-        if let Some(oldest) = found.iter().map(|build| build.started).min().filter(|_| full) {
+        let (newest, cut) = newest(reader, &selection, wanted)?;
+        found = newest;
+        if let Some(oldest) = found.iter().map(|build| build.started).min().filter(|_| cut) {
             from = from.max(oldest);
             // Builds that began before and still ran then have boxes here too.
             let ended = Selection {
                 order: Order::Finished,
                 finished: Some(true),
                 from: Some(from),
-                to: Some(to),
+                begun_before: Some(from),
                 ..selection.clone()
             };
             add_missing(&mut found, builds::select(reader.conn, &ended)?);
@@ -199,6 +200,24 @@ fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
         *pending.entry(request.builder).or_default() += 1;
     }
     Ok(Facts { builders, all_tags, last, builds: found, running, events, changes, pending, from })
+}
+
+/// The builds that fill the rows wanted, and whether there are older ones. As a rule a build fills several rows, so a
+/// part of what could be needed is looked at first.
+fn newest(reader: &mut Reader, selection: &Selection, wanted: &Wanted) -> Result<(Vec<Build>, bool), Fault> {
+    let few = Selection { limit: (selection.limit / ROWS_OF_A_BUILD).max(1), ..selection.clone() };
+    let found = builds::select(reader.conn, &few)?;
+    let is_all = (found.len() as i64) < few.limit;
+    let steps = |build: &Build| build.steps.iter().filter_map(|step| step.started).collect::<Vec<_>>();
+    let shown = found.iter().filter(|build| wanted.takes_build(build));
+    let starts = shown.flat_map(|build| std::iter::once(build.started).chain(steps(build)));
+    let starts = starts.filter(|start| *start <= wanted.window.until).collect();
+    if is_all || layout::strips(starts) > wanted.window.rows {
+        return Ok((found, !is_all));
+    }
+    let found = builds::select(reader.conn, selection)?;
+    let cut = found.len() as i64 >= selection.limit;
+    Ok((found, cut))
 }
 
 fn add_missing(found: &mut Vec<Build>, more: Vec<Build>) {

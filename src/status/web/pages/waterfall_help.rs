@@ -11,7 +11,6 @@ use super::waterfall::{failures_only, shows_events};
 use crate::db::builders;
 use crate::model::*;
 use crate::render::links::Links;
-use crate::render::words;
 use actix_web::HttpResponse;
 use serde::Serialize;
 
@@ -22,7 +21,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let builders = viewer.read(|reader| Ok(builders::all(reader.conn)?)).await?;
     let rows = i64::from(viewer.settings().num_events);
     let view = view(builders, viewer.fields(), rows, viewer.links())?;
-    viewer.page("waterfall_help", "Waterfall help", "waterfall", &view)
+    viewer.page("waterfall_help", "Waterfall help", "waterfall", || view).await
 }
 
 #[derive(Serialize)]
@@ -89,8 +88,7 @@ struct Moment {
     time: Time,
 }
 
-fn view(mut builders: Vec<Builder>, fields: &Fields, usual_rows: i64, links: &Links) -> Result<HelpView, Fault> {
-    builders.sort_by(|a, b| words::natural(&a.name, &b.name));
+fn view(builders: Vec<Builder>, fields: &Fields, usual_rows: i64, links: &Links) -> Result<HelpView, Fault> {
     let names = builders.iter().map(|builder| builder.name.clone()).collect();
     Ok(HelpView {
         action: links.page("waterfall"),

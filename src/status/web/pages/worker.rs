@@ -27,8 +27,8 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
         pause: viewer.advertises(Action::PauseSlave),
         shutdown: viewer.advertises(Action::GracefulShutdown),
     };
-    let view = view(&facts, forms, viewer.links(), now);
-    viewer.page("worker", &view.name, "buildslaves", &view)
+    let (title, links) = (facts.worker.name.clone(), viewer.links().clone());
+    viewer.page("worker", &title, "buildslaves", move || view(&facts, forms, &links, now)).await
 }
 
 struct Facts {

@@ -7,7 +7,7 @@ use crate::model::*;
 use crate::render::counted::Counted;
 use crate::render::links::Links;
 use crate::render::people;
-use crate::render::words::{count, natural};
+use crate::render::words::count;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use std::time::Duration;
@@ -19,8 +19,8 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let now = viewer.now();
     let facts = viewer.read(move |reader| load(reader, now)).await?;
     let with_builders = viewer.fields().get("no_builders").is_none_or(|value| matches!(value, "" | "0"));
-    let view = view(&facts, with_builders, viewer.links(), now);
-    viewer.page("workers", "Workers", "buildslaves", &view)
+    let links = viewer.links().clone();
+    viewer.page("workers", "Workers", "buildslaves", move || view(&facts, with_builders, &links, now)).await
 }
 
 struct Facts {

@@ -134,6 +134,20 @@ pub fn lay_out(columns: Vec<Column>, window: &Window, merge: bool) -> Laid {
     Laid { rows: merged(grid, &grows, merge), oldest }
 }
 
+/// How many strips things fill at least that begin at these moments.
+pub fn strips(mut starts: Vec<Time>) -> usize {
+    starts.sort_unstable_by(|a, b| b.cmp(a));
+    let mut newest: Option<Time> = None;
+    let begins = |start: &&Time| {
+        let begins = newest.is_none_or(|newest| **start <= newest - STRIP);
+        if begins {
+            newest = Some(**start);
+        }
+        begins
+    };
+    starts.iter().filter(begins).count()
+}
+
 /// Puts a blank between items that have time between them, and before the newest if it has ended for a while.
 fn with_gaps(column: Column, window: &Window) -> Vec<Placed> {
     let mut placed = Vec::with_capacity(column.items.len());
@@ -213,6 +227,13 @@ fn merged(grid: Grid, grows: &[bool], merge: bool) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_begins_within_ten_seconds_is_one_strip() {
+        let strips = |starts: &[i64]| strips(starts.iter().copied().map(Time::from_seconds).collect());
+        assert_eq!((strips(&[]), strips(&[5]), strips(&[5, 14, 5])), (0, 1, 1));
+        assert_eq!((strips(&[5, 15]), strips(&[30, 11, 21, 1])), (2, 3));
+    }
 
     fn item(name: &str, start: i64, finish: Option<i64>) -> Item {
         Item {

@@ -1,0 +1,225 @@
+//! Pages, measured on the real binary: over much history, out of many builders, kept ones, and under a crowd.
+//!
+//! `cargo bench --bench pages`. Everything runs in a temporary folder on loopback and ends with the bench.
+
+mod harness;
+mod visitors;
+
+use actix_web::web::Bytes;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use harness::{Server, fill, write_many_builders};
+use std::fs;
+use std::time::{Duration, Instant, SystemTime};
+use visitors::{Crawl, rate};
+
+const SMALL: u64 = 1_000;
+const LARGE: u64 = 1_000_000;
+/// Page requests per figure; the median counts.
+const SAMPLES: usize = 101;
+/// How long each side of a comparison answers as fast as it can, and how often they take turns.
+const TURN: Duration = Duration::from_secs(2);
+const TURNS: usize = 5;
+/// What a crowd asks for, per second, and for how long.
+const CROWD: u32 = 3_400;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Builds whose pages the crowd reads.
+const CRAWLED: u64 = 10_000;
+/// Forced builds per figure.
+const FORCED: usize = 31;
+
+fn main() {
+    many_builders();
+    kept();
+    crowd();
+    much_history();
+}
+
+/// A waterfall of fifty builders out of a thousand, of 200 events, that nobody has asked for before.
+fn many_builders() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let config = "c = BuildmasterConfig = {}\n\
+         c['workers'] = [worker.LocalWorker('local')]\n\
+         f = util.BuildFactory([steps.ShellCommand(command=['true'])])\n\
+         c['builders'] = [util.BuilderConfig(name='b%d' % n, workernames=['local'], factory=f, tags=['shown' if n % 20 == 0 else 'hidden']) for n in range(1000)]\n\
+         c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1')]\n";
+    fs::write(folder.path().join("master.cfg"), config).expect("the folder can be written");
+    fill(folder.path(), 20_000);
+    let server = Server::start(folder.path());
+    let page = "/waterfall?tag=shown&num_events=200";
+    let (_, text) = server.request("GET", page, "");
+    let time = median(&server, page);
+    println!("waterfall of 50 builders of 1,000, 200 events, {} kB: {time:?} (bar: 5 ms)", text.len() / 1000);
+}
+
+/// Pages that are kept against a bare actix handler with the same bytes.
+fn kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    write_many_builders(folder.path());
+    fill(folder.path(), SMALL);
+    let server = Server::start(folder.path());
+    for (page, headers) in [
+        ("/waterfall", ""),
+        ("/waterfall", "Accept-Encoding: gzip\r\n"),
+        ("/builders/b00", ""),
+        ("/builders/b00/builds/3", "Accept-Encoding: gzip\r\n"),
+        ("/json/builders/b00", ""),
+        ("/json/builders/b00/builds/3", ""),
+    ] {
+        let body = visitors::body(&server.address, page, headers);
+        let bare = bare(body.clone());
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            ours.push(rate(&server.address, page, headers, TURN));
+            theirs.push(rate(&bare, "/", headers, TURN));
+        }
+        let (ours, theirs) = (middle(ours), middle(theirs));
+        println!(
+            "{page} {}, {} bytes: {ours:.0} requests/s, a bare handler {theirs:.0}: {:.0} % (bar: 50 %)",
+            headers.trim(),
+            body.len(),
+            ours / theirs * 100.0
+        );
+    }
+}
+
+/// Answers with these bytes and nothing else, with as many threads as the real one; for as long as the bench runs.
+fn bare(body: Bytes) -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let serve = move || {
+                let body = body.clone();
+                let answer = move || {
+                    let body = body.clone();
+                    async move { HttpResponse::Ok().content_type("text/html; charset=utf-8").body(body) }
+                };
+                App::new().route("/", web::get().to(answer))
+            };
+            let server =
+                HttpServer::new(serve).workers(2).disable_signals().bind("127.0.0.1:0").expect("a port is free");
+            tell.send(server.addrs()[0].to_string()).expect("somebody waits for it");
+            server.run().await.expect("it answers");
+        });
+    });
+    told.recv().expect("it is started")
+}
+
+fn middle(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Somebody reads every page there is, without cookies, as fast as a crowd does; builds are forced meanwhile.
+fn crowd() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    write_many_builders(folder.path());
+    fill(folder.path(), CRAWLED);
+    let server = Server::start(folder.path());
+    let idle = forced(&server);
+    let crawl = Crawl::start(&server.address, every_page(&server), CROWD, MINUTE);
+    let busy = forced(&server);
+    let seen = crawl.end();
+    let (idle, busy) = (middle(idle), middle(busy));
+    println!(
+        "a crowd of {:.0} requests/s: {} served, {} asked to come back, {} other; half of them within {:?}, 99 % within {:?}",
+        f64::from(seen.asked) / MINUTE.as_secs_f64(),
+        seen.served,
+        seen.sent_back,
+        seen.other,
+        seen.half,
+        seen.most,
+    );
+    println!(
+        "a forced build starts after {:.1} ms, {:.1} ms with nobody there: {:.2}x (bar: 1.1); memory {:.0} MiB at its peak (bar: 200)",
+        busy * 1e3,
+        idle * 1e3,
+        busy / idle,
+        server.memory("VmHWM"),
+    );
+}
+
+/// From before the POST to the start the build has in the database, in seconds.
+fn forced(server: &Server) -> Vec<f64> {
+    let builds = |number: i64| {
+        let (_, build) = server.request("GET", &format!("/json/builders/b00/builds/{number}"), "");
+        serde_json::from_str::<serde_json::Value>(&build).ok().filter(|build| build["times"][1].is_number())
+    };
+    let newest = builds(-1).and_then(|build| build["number"].as_i64()).expect("it was filled");
+    (1..=FORCED as i64)
+        .map(|further| {
+            let asked = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later").as_secs_f64();
+            server.force("b00");
+            let build = loop {
+                match builds(newest + further) {
+                    Some(build) => break build,
+                    None => std::thread::sleep(Duration::from_millis(100)),
+                }
+            };
+            build["times"][0].as_f64().expect("it has begun") - asked
+        })
+        .collect()
+}
+
+/// The addresses a crawler finds: of each build its page, its steps, their logs and its JSON, and the lists between them.
+fn every_page(server: &Server) -> Vec<String> {
+    let json = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&server.request("GET", path, "").1).expect("it is JSON")
+    };
+    let mut pages: Vec<String> =
+        ["/", "/waterfall", "/builders", "/one_line_per_build", "/buildslaves", "/changes", "/about"]
+            .map(str::to_owned)
+            .to_vec();
+    let builders = json("/json/builders");
+    for builder in builders.as_object().expect("it has builders").keys() {
+        pages.push(format!("/builders/{builder}"));
+        let newest = json(&format!("/json/builders/{builder}/builds/-1"))["number"].as_i64().expect("it has builds");
+        for number in 0..=newest {
+            let build = format!("/builders/{builder}/builds/{number}");
+            pages.push(format!("/json{build}"));
+            pages.push(format!("/waterfall?builder={builder}&last_time={}", 1_700_000_000 + number * 60));
+            for step in ["compile", "test"] {
+                pages.push(format!("{build}/steps/{step}"));
+                pages.push(format!("{build}/steps/{step}/logs/stdio"));
+            }
+            pages.push(build);
+        }
+    }
+    pages
+}
+
+/// The same pages over little and much history, and the start on much.
+fn much_history() {
+    let pages = ["/waterfall", "/builders/b00", "/one_line_per_build", "/builders"];
+    let mut figures: Vec<Vec<Duration>> = Vec::new();
+    for builds in [SMALL, LARGE] {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        write_many_builders(folder.path());
+        let filling = Instant::now();
+        fill(folder.path(), builds);
+        println!("fill {builds}: {:.0} builds/s (bar: 10000)", builds as f64 / filling.elapsed().as_secs_f64());
+        let starting = Instant::now();
+        let server = Server::start(folder.path());
+        server.get("/");
+        println!("start on {builds} builds to first page: {:?} (bar: 1 s)", starting.elapsed());
+        figures.push(pages.iter().map(|page| median(&server, page)).collect());
+    }
+    for (index, page) in pages.iter().enumerate() {
+        let (small, large) = (figures[0][index], figures[1][index]);
+        let ratio = large.as_secs_f64() / small.as_secs_f64();
+        println!("{page}: {small:?} at {SMALL}, {large:?} at {LARGE}; ratio {ratio:.2} (bar: 1.2)");
+    }
+}
+
+/// Each request has an argument of its own, so that no cache answers it.
+fn median(server: &Server, page: &str) -> Duration {
+    let mut times: Vec<Duration> = (0..SAMPLES)
+        .map(|sample| {
+            let started = Instant::now();
+            let sign = if page.contains('?') { '&' } else { '?' };
+            server.get(&format!("{page}{sign}sample={sample}"));
+            started.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[SAMPLES / 2]
+}
