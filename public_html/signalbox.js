@@ -69,11 +69,11 @@ const times = (() => {
         }
         const zone = offset(new Date(now()));
         for (const element of root.querySelectorAll(".zone")) say(element, zone === "+00:00" ? "UTC" : zone);
-        for (const table of root.querySelectorAll("table.waterfall")) name_days(table);
+        for (const table of root.querySelectorAll("table.waterfall")) nameDays(table);
     }
 
     // The waterfall names the day where it is another than in the row above; today needs no name.
-    function name_days(table) {
+    function nameDays(table) {
         let before = day(new Date(now()));
         for (const element of table.querySelectorAll("tbody .Time time")) {
             const its = day(new Date(element.dateTime));
@@ -102,9 +102,9 @@ const times = (() => {
         return parts(seconds, DAY, "d", HOUR, "h");
     }
 
-    function parts(seconds, large, large_name, small, small_name) {
+    function parts(seconds, large, largeName, small, smallName) {
         const rest = Math.floor(seconds % large / small);
-        return Math.floor(seconds / large) + " " + large_name + (rest ? " " + rest + " " + small_name : "");
+        return Math.floor(seconds / large) + " " + largeName + (rest ? " " + rest + " " + smallName : "");
     }
 
     // In whole minutes from the first one on.
@@ -130,8 +130,10 @@ const times = (() => {
     function move(bar, moment) {
         const from = Number(bar.dataset.from), to = Number(bar.dataset.to);
         const part = Math.floor(Math.min(99, Math.max(1, (moment - from) / Math.max(1, to - from) * 100)));
-        bar.classList.toggle("late", to <= moment);
-        bar.setAttribute("aria-valuenow", part);
+        if (bar.classList.contains("progress")) {
+            bar.classList.toggle("late", to <= moment);
+            bar.setAttribute("aria-valuenow", part);
+        }
         bar.firstElementChild.setAttribute("width", part + "%");
     }
 

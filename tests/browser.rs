@@ -17,7 +17,8 @@ c['title'] = 'Widget'
 c['workers'] = [worker.LocalWorker('local')]
 waits = util.BuildFactory([
     steps.ShellCommand(name='say', command='echo first words'),
-    steps.ShellCommand(name='hold', command='until [ -e ../../../../go ]; do sleep 0.05; done; echo last $((40 + 2))'),
+    steps.ShellCommand(name='hold', command='seq 200; until [ -e ../../../../go ]; do sleep 0.05; done;'
+                                            ' seq 200; echo last $((40 + 2))'),
 ])
 c['builders'] = [util.BuilderConfig(name='linux', workernames=['local'], factory=waits, tags=['unix'])]
 c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['linux'])]
@@ -112,8 +113,14 @@ async fn a_running_log_scrolls_in() {
     browser.open(&log).await;
     becomes(&browser, "the command", "return document.body.textContent.includes('sleep 0.05')").await;
     assert_eq!(browser.run("return document.body.textContent.includes('last 42')").await, false);
+    // Who is at the end stays there.
+    let at_end = "return scrollY > 0 && scrollY >= document.documentElement.scrollHeight - innerHeight - 60";
+    becomes(&browser, "the end of what there is", at_end).await;
+    let reached = browser.run("return scrollY").await.as_f64().unwrap();
     let_go(&server).await;
     becomes(&browser, "the last line", "return document.body.textContent.includes('last 42')").await;
+    becomes(&browser, "the end", at_end).await;
+    assert!(browser.run("return scrollY").await.as_f64().unwrap() > reached + 1000.0);
     browser.quit().await;
     server.stop().await;
 }

@@ -37,6 +37,7 @@ async fn every_page_of_a_build_is_there() {
     assert_eq!(page.texts("table.builds td:nth-child(2)"), ["#2", "#1", "#0"]);
     assert_eq!(page.attributes("svg.strip a", "href").last().unwrap(), "../builders/linux/builds/2");
     assert!(page.texts(".red").join(" ").contains("last good: #0"));
+    assert!(page.texts(".headline")[0].starts_with("Failed test it in #2, "), "{:?}", page.texts(".headline"));
 
     let page = site.get("/builders/linux?numbuilds=1").await;
     assert_eq!(page.attributes("a[rel=next]", "href"), ["?numbuilds=1&before=2"]);
@@ -56,6 +57,8 @@ async fn every_page_of_a_build_is_there() {
 
     let page = site.get("/builders/linux/builds/1/steps/test%20it/").await;
     assert_eq!(page.texts("h1"), ["test it"]);
+    assert_eq!(page.texts(".headline"), ["failure: Test it after 10 s"]);
+    assert!(page.texts(".log-end.failed pre.log").join("").contains("something <b>broke</b>"));
     let log = "../../../../../builders/linux/builds/1/steps/test%20it/logs/stdio";
     assert_eq!(page.attributes("#logs a", "href"), [format!("../{log}"), format!("../{log}/text")]);
     assert_eq!(site.get("/builders/linux/builds/1/steps/test%20it/logs").await.texts("h1"), ["test it"]);

@@ -133,8 +133,9 @@ async fn news_of_a_page_leave_what_counts_in_place() {
         )
         .await;
     let begun = build("linux", 3);
-    let compile = Event::StepStarted { build: begun.reference(), step: step(&begun, 0, "compile") };
-    site.server.hub.record(compile).await.unwrap();
+    let compile = Step { started: Some(now()), expected_seconds: Some(20.0), ..step(&begun, 0, "compile") };
+    let started = Event::StepStarted { build: begun.reference(), step: compile };
+    site.server.hub.record(started).await.unwrap();
     becomes(&browser, "the step", "return document.querySelector('.current').textContent.includes('in compile')").await;
     let stay = "return window.watched.every((one) => document.contains(one)) && window.changed === 0";
     assert_eq!(browser.run(stay).await, true, "the elements are the same, and no time was told in two zones");
@@ -142,6 +143,10 @@ async fn news_of_a_page_leave_what_counts_in_place() {
     let left = "const words = window.watched[0].textContent;";
     browser.run(&format!("{left} window.before = words")).await;
     becomes(&browser, "the next second", &format!("{left} return words !== window.before")).await;
+    browser.open(&format!("{}/builders/linux/builds/3", site.url)).await;
+    let bar = "const width = parseInt(document.querySelector('.duration[data-to] rect').getAttribute('width'));";
+    browser.run(&format!("{bar} window.before = width")).await;
+    becomes(&browser, "the step's bar to grow", &format!("{bar} return width > window.before || width === 99")).await;
     browser.quit().await;
     site.stop().await;
 }

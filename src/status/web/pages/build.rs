@@ -6,23 +6,20 @@ use super::super::viewer::{Outside, Reader, Viewer};
 use super::bar::percent;
 use super::build_line::{self, Revision};
 use super::change_view::{ChangeView, PropertyLine, change, properties};
+use super::log_end::{self, LogEnd, LogEndView};
 use super::progress::{self, Progress};
 use super::streak::{self, Streak};
-use crate::db::{builds, logs};
+use crate::db::builds;
 use crate::master::authz::Action;
 use crate::master::force;
 use crate::model::*;
 use crate::render::counted::Counted;
 use crate::render::links::{Links, outside, shortrev};
-use crate::render::log_text::LogHtml;
 use crate::render::{people, words};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Lines of the failing step's log shown at once.
-const LAST_LINES: i64 = 15;
-const LAST_BYTES: usize = 16 * 1024;
 /// The most changes shown whole.
 const MOST_CHANGES: usize = 50;
 
@@ -56,17 +53,9 @@ struct Facts {
     before: Option<Streak>,
     previous: Option<i64>,
     next: Option<i64>,
-    /// The failing step and the end of its log, as HTML of ours.
-    failure: Option<Failure>,
+    /// Of the step that failed.
+    failure: Option<LogEnd>,
     pages: Outside,
-}
-
-struct Failure {
-    step: String,
-    log: String,
-    /// Where the lines start, from 0.
-    first: i64,
-    html: String,
 }
 
 fn load(reader: &mut Reader, builder: &str, number: i64) -> Result<Facts, Fault> {
@@ -81,23 +70,13 @@ fn load(reader: &mut Reader, builder: &str, number: i64) -> Result<Facts, Fault>
         before,
         previous: (number > 0).then_some(number - 1),
         next: newest.filter(|&newest| newest > number).map(|_| number + 1),
-        failure: failure(reader, &build)?,
+        failure: match build.steps.iter().find(|step| streak::is_bad(step.results)) {
+            Some(step) => log_end::of(reader, step)?,
+            None => None,
+        },
         pages: reader.outside([&build]),
         build,
     })
-}
-
-fn failure(reader: &mut Reader, build: &Build) -> Result<Option<Failure>, Fault> {
-    let Some(step) = build.steps.iter().find(|step| streak::is_bad(step.results)) else { return Ok(None) };
-    let text = |log: &&Log| log.kind == LogKind::Text;
-    let log = step.logs.iter().filter(text).find(|log| log.name == "stdio").or(step.logs.iter().find(text));
-    let Some(log) = log else { return Ok(None) };
-    let first = (log.lines - LAST_LINES).max(0);
-    let segments = logs::lines(reader.conn, log.id, first, LAST_LINES + 1, LAST_BYTES)?;
-    let (mut html, mut writer) = (String::new(), LogHtml::new(first));
-    segments.iter().for_each(|segment| writer.add(segment, &mut html));
-    writer.finish(&mut html);
-    Ok(Some(Failure { step: step.name.clone(), log: log.name.clone(), first, html }))
 }
 
 #[derive(Serialize)]
@@ -122,7 +101,7 @@ struct BuildView {
     current_step: Option<String>,
     previous: Option<String>,
     next: Option<String>,
-    failure: Option<FailureView>,
+    failure: Option<LogEndView>,
     steps: Vec<StepLine>,
     reason: String,
     worker: String,
@@ -145,15 +124,6 @@ struct Cause {
     href: Option<String>,
 }
 
-#[derive(Serialize)]
-struct FailureView {
-    step: String,
-    log: String,
-    href: String,
-    html: String,
-    cut: bool,
-}
-
 /// One step in the list; also on the waterfall of `/buildstatus`.
 #[derive(Serialize)]
 struct StepLine {
@@ -168,8 +138,16 @@ struct StepLine {
     waiting: bool,
     /// Percent of the longest step.
     bar: u8,
+    /// Of a running one: the moments, in milliseconds, at which its bar is empty and full.
+    moves: Option<Moves>,
     logs: Vec<Link>,
     urls: Vec<Link>,
+}
+
+#[derive(Serialize)]
+struct Moves {
+    from: i64,
+    to: i64,
 }
 
 #[derive(Serialize)]
@@ -214,17 +192,7 @@ fn view(facts: &Facts, forms: Forms, links: &Links, now: Time) -> BuildView {
         }),
         previous: facts.previous.map(|number| links.build(&build.builder, number)),
         next: facts.next.map(|number| links.build(&build.builder, number)),
-        failure: facts.failure.as_ref().map(|failure| FailureView {
-            step: failure.step.clone(),
-            log: failure.log.clone(),
-            href: format!(
-                "{}#L{}",
-                links.log(&build.builder, build.number, &failure.step, &failure.log),
-                failure.first + 1
-            ),
-            html: failure.html.clone(),
-            cut: failure.first > 0,
-        }),
+        failure: facts.failure.as_ref().map(|end| log_end::view(end, build, links)),
         steps: step_lines(build, links, now),
         reason: build.reason.clone(),
         worker: build.worker.clone(),
@@ -272,7 +240,12 @@ fn cause(facts: &Facts, links: &Links) -> Vec<Cause> {
 
 fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
     let took = |step: &Step| step.started.map_or(Duration::ZERO, |started| step.finished.unwrap_or(now).since(started));
-    let longest = build.steps.iter().map(took).max().unwrap_or(Duration::ZERO);
+    // A running one has room for what it is expected to take.
+    let expected = |step: &Step| match step.expected_seconds.filter(|_| step.is_running()) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO),
+        None => Duration::ZERO,
+    };
+    let longest = build.steps.iter().map(|step| took(step).max(expected(step))).max().unwrap_or(Duration::ZERO);
     // A hidden step shows while it runs.
     let shown = build.steps.iter().filter(|step| !step.hidden || step.finished.is_none());
     shown
@@ -286,10 +259,18 @@ fn step_lines(build: &Build, links: &Links, now: Time) -> Vec<StepLine> {
                 href: links.step(&build.builder, build.number, &step.name),
                 class,
                 word,
-                text: words::line(&step.text),
+                // A text that only repeats the name says nothing.
+                text: Some(words::line(&step.text)).filter(|text| *text != step.name).unwrap_or_default(),
                 elapsed: started.map(|started| Counted::taken(started, step.finished, now)),
                 waiting,
-                bar: percent(took(step), longest),
+                bar: match step.finished {
+                    None => percent(took(step), longest).min(progress::MOST),
+                    Some(_) => percent(took(step), longest),
+                },
+                moves: started.filter(|_| step.finished.is_none()).map(|started| Moves {
+                    from: started.0.div_euclid(1_000),
+                    to: (started + longest).0.div_euclid(1_000),
+                }),
                 logs: log_links(build, step, links),
                 urls: url_links(step),
             }

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// Bars in the strip of results.
 const STRIP: i64 = 50;
+/// The width of each where there is room, in pixels.
+const STRIP_BAR: usize = 20;
 /// The most lines an address can ask for.
 const MOST_BUILDS: i64 = 200;
 /// Builds looked at for those with certain properties.
@@ -150,12 +152,12 @@ struct BuilderView {
     description: Option<String>,
     tags: Vec<String>,
     activity: Activity,
-    last: Option<&'static str>,
-    last_word: Option<&'static str>,
-    last_text: String,
-    last_finished: Option<Time>,
+    last: Option<Last>,
     failing: Option<FailingSince>,
     strip: Vec<StripBar>,
+    /// Bars it has room for, and its width in pixels.
+    strip_room: usize,
+    strip_width: usize,
     current: Vec<Current>,
     pending: Vec<Pending>,
     more_pending: usize,
@@ -166,6 +168,16 @@ struct BuilderView {
     filters: Vec<String>,
     workers: Vec<WorkerLine>,
     forms: Forms,
+}
+
+/// How the newest finished build ended.
+#[derive(Serialize)]
+struct Last {
+    class: &'static str,
+    text: String,
+    number: i64,
+    href: String,
+    ago: Counted,
 }
 
 #[derive(Serialize)]
@@ -229,7 +241,6 @@ fn view(
 ) -> BuilderView {
     let builder = &facts.builder;
     let running: Vec<&Build> = facts.running.iter().collect();
-    let last = facts.last.as_ref();
     let oldest = facts.recent.last().filter(|_| facts.more && wanted.properties.is_empty());
     BuilderView {
         name: builder.name.clone(),
@@ -238,12 +249,11 @@ fn view(
         description: builder.description.clone(),
         tags: builder.tags.clone(),
         activity: activity(builder, &running, facts.pending.len(), outlook, now),
-        last: last.map(|build| words::class(build.results)),
-        last_word: last.map(|build| words::word(build.results)),
-        last_text: last.map(|build| words::sentence(&build.full_text())).unwrap_or_default(),
-        last_finished: last.and_then(|build| build.finished),
+        last: facts.last.as_ref().map(|build| last(build, links, now)),
         failing: facts.streak.as_ref().map(|streak| failing(streak, facts, links)),
         strip: strip(&facts.strip, links),
+        strip_room: facts.strip.len(),
+        strip_width: facts.strip.len() * STRIP_BAR,
         current: facts.running.iter().map(|build| current(build, facts, links, now)).collect(),
         pending: facts
             .pending
@@ -277,11 +287,20 @@ fn failing(streak: &Streak, facts: &Facts, links: &Links) -> FailingSince {
     }
 }
 
+fn last(build: &Build, links: &Links, now: Time) -> Last {
+    Last {
+        class: words::class(build.results),
+        text: words::sentence(&build.full_text()),
+        number: build.number,
+        href: links.build(&build.builder, build.number),
+        ago: Counted::ago(build.finished.unwrap_or(build.started), now),
+    }
+}
+
 /// Oldest on the left; the longest is as high as the strip.
 fn strip(builds: &[Build], links: &Links) -> Vec<StripBar> {
     let took = |build: &Build| build.finished.unwrap_or(build.started).since(build.started);
     let longest = builds.iter().map(took).max().unwrap_or(Duration::ZERO);
-    let width = usize::try_from(STRIP).unwrap_or(usize::MAX);
     let bar = |(index, build): (usize, &Build)| {
         // A bar that cannot be seen or clicked says nothing.
         let height = percent(took(build), longest).max(12);
@@ -289,7 +308,7 @@ fn strip(builds: &[Build], links: &Links) -> Vec<StripBar> {
             href: links.build(&build.builder, build.number),
             class: words::class(build.results),
             title: format!("#{} {}, {}", build.number, words::word(build.results), times::brief(took(build))),
-            x: width.saturating_sub(index + 1),
+            x: builds.len() - index - 1,
             y: 100 - height,
             height,
         }

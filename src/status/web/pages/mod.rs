@@ -23,6 +23,7 @@ mod bar;
 mod build_line;
 mod change_view;
 mod force_form;
+mod log_end;
 mod progress;
 mod streak;
 

@@ -23,8 +23,8 @@ struct Bar {
     to: i64,
 }
 
-/// A build that has not ended has something left to do, however late it is.
-const MOST: u8 = 99;
+/// What has not ended has something left to do, however late it is.
+pub const MOST: u8 = 99;
 
 pub fn of(build: &Build, now: Time) -> Progress {
     let bar = |end: Time| Bar {

@@ -106,10 +106,14 @@ struct Forms {
 
 #[derive(Serialize)]
 struct RootView {
+    /// How many builders are red; not all need be told of at length.
+    reds: usize,
     red: Vec<RedLine>,
+    running: usize,
     building: Vec<BuildingLine>,
     waiting: Vec<WaitingLine>,
     more_waiting: usize,
+    requests: usize,
     groups: Vec<TagGroup>,
     attention: Vec<Attention>,
     /// Nothing is red, nothing builds, nothing waits and nothing has ever been built.
@@ -179,6 +183,8 @@ struct Square {
     name: String,
     href: String,
     class: &'static str,
+    /// A build of it is running.
+    at_work: bool,
     word: String,
 }
 
@@ -198,6 +204,9 @@ fn view(facts: &Facts, context: Context) -> RootView {
     let waiting: Vec<WaitingLine> =
         facts.pending.iter().take(MOST_WAITING).map(|request| waiting(request, outlook, links, *now)).collect();
     RootView {
+        reds: facts.last.values().filter(|build| streak::is_bad(build.results)).count(),
+        running: facts.running.len(),
+        requests: facts.pending.len(),
         red: facts.red.iter().map(|red| red_line(red, facts, &context)).collect(),
         building: facts.running.iter().map(|build| building(build, links, *now)).collect(),
         more_waiting: facts.pending.len().saturating_sub(waiting.len()),
@@ -314,7 +323,8 @@ fn square(builder: &Builder, facts: &Facts, links: &Links) -> Square {
         BigState::Idle => {}
         state => word.push_str(&format!(", {}", state.word())),
     }
-    Square { name: builder.name.clone(), href: links.builder(&builder.name), class, word }
+    let at_work = builder.state == BigState::Building;
+    Square { name: builder.name.clone(), href: links.builder(&builder.name), class, at_work, word }
 }
 
 fn attention(facts: &Facts, context: &Context) -> Vec<Attention> {

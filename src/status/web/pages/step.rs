@@ -4,6 +4,8 @@ use super::super::fault::Fault;
 use super::super::kept::FINISHED;
 use super::super::viewer::{Reader, Viewer};
 use super::build::step_state;
+use super::log_end::{self, LogEnd, LogEndView};
+use super::streak;
 use crate::model::*;
 use crate::render::asdict::quote;
 use crate::render::counted::Counted;
@@ -16,13 +18,19 @@ use std::time::Duration;
 pub async fn page(viewer: Viewer, path: web::Path<(String, String, String)>) -> Result<HttpResponse, Fault> {
     let (builder, number, name) = path.into_inner();
     let number = super::build_number(&builder, &number)?;
-    let (build, step) = viewer.read(move |reader| load(reader, &builder, number, &name)).await?;
+    let read = move |reader: &mut Reader| {
+        let (build, step) = load(reader, &builder, number, &name)?;
+        // One that grows would stand still here.
+        let end = if step.finished.is_some() { log_end::of(reader, &step)? } else { None };
+        Ok((build, step, end))
+    };
+    let (build, step, end) = viewer.read(read).await?;
     let mut frame = viewer.frame(&format!("{} {}", build.reference(), step.name), "builders");
     if number >= 0 && build.finished.is_some() {
         frame = frame.lasting(FINISHED);
     }
     let (links, now) = (viewer.links().clone(), viewer.now());
-    viewer.page_in(frame, "step", move || view(&build, &step, &links, now)).await
+    viewer.page_in(frame, "step", move || view(&build, &step, end.as_ref(), &links, now)).await
 }
 
 /// A step by its name; by its number from 0 too, where no step has that name.
@@ -54,6 +62,8 @@ struct StepView {
     elapsed: Option<Counted>,
     expected: Option<String>,
     logs: Vec<LogLine>,
+    end: Option<LogEndView>,
+    failed: bool,
     urls: Vec<Url>,
     statistics: Vec<Statistic>,
 }
@@ -80,7 +90,7 @@ struct Statistic {
     value: String,
 }
 
-fn view(build: &Build, step: &Step, links: &Links, now: Time) -> StepView {
+fn view(build: &Build, step: &Step, end: Option<&LogEnd>, links: &Links, now: Time) -> StepView {
     let (class, word) = step_state(step);
     StepView {
         builder: build.builder.clone(),
@@ -98,6 +108,8 @@ fn view(build: &Build, step: &Step, links: &Links, now: Time) -> StepView {
             .expected_seconds
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0 && *seconds < 1e9)
             .map(|seconds| times::brief(Duration::from_secs_f64(seconds))),
+        end: end.map(|end| log_end::view(end, build, links)),
+        failed: streak::is_bad(step.results),
         logs: step.logs.iter().map(|log| log_line(build, step, log, links)).collect(),
         urls: step
             .urls

@@ -18,9 +18,6 @@ struct SupervisionView {
 #[derive(Serialize)]
 struct Row {
     path: String,
-    name: String,
-    /// How deep in the tree, for the style class `depth2`.
-    depth: usize,
     class: &'static str,
     state: &'static str,
     since: Time,
@@ -40,8 +37,6 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
 
 fn row(report: Report, detailed: bool, now: Time) -> Row {
     Row {
-        name: report.path.rsplit('/').next().unwrap_or_default().to_owned(),
-        depth: report.path.matches('/').count(),
         path: report.path,
         class: match report.state {
             "running" => "success",

@@ -308,18 +308,15 @@ fn head(builder: &Builder, facts: &Facts, outlook: &Outlook, links: &Links, now:
             class: words::class(build.results),
             word: words::word(build.results),
             href: links.build(&build.builder, build.number),
-            text: last_text(build),
+            text: words::line(&build.full_text()),
+            failed_tests: failed_tests(build),
         }),
         activity: activity(builder, &running, pending, outlook, now),
     }
 }
 
-fn last_text(build: &Build) -> String {
-    let failed: i64 = build
-        .steps
-        .iter()
-        .filter_map(|step| step.statistics.get("tests-failed").and_then(|number| number.as_i64()))
-        .sum();
-    let text = words::line(&build.full_text());
-    if failed == 0 { text } else { format!("{text} Failed tests: {failed}") }
+/// As the steps counted them.
+fn failed_tests(build: &Build) -> i64 {
+    let told = build.steps.iter().filter_map(|step| step.statistics.get("tests-failed"));
+    told.filter_map(|number| number.as_i64()).sum()
 }

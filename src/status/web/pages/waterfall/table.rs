@@ -20,14 +20,16 @@ pub struct LastBox {
     pub word: &'static str,
     pub href: String,
     pub text: String,
+    pub failed_tests: i64,
 }
 
 pub fn html(heads: &[Head], laid: &Laid, zone: &str, links: &Links, now: Time) -> String {
     let mut out = Html(String::with_capacity(64 * 1024));
     out.raw("<table class=\"waterfall\">\n<thead>\n");
+    // First, as it stays in sight.
+    names(heads, zone, links, &mut out);
     last_builds(heads, &mut out);
     activities(heads, &mut out);
-    names(heads, zone, links, &mut out);
     out.raw("</thead>\n<tbody>\n");
     // The day is named where it is another than in the row before; today needs no name.
     let mut day = times::day(now);
@@ -64,11 +66,15 @@ fn last_builds(heads: &[Head], out: &mut Html) {
         match &head.last {
             Some(last) => {
                 out.open("td", &format!("LastBuild {}", last.class), 1);
-                out.link(&head.href, &head.name).raw("<br><a href=\"").text(&last.href).raw("\">");
+                out.raw("<a href=\"").text(&last.href).raw("\">");
                 sign(last.class, last.word, out);
-                out.text(&last.text).raw("</a></td>");
+                out.text(&last.text).raw("</a>");
+                if last.failed_tests > 0 {
+                    out.raw("<br>").text(&format!("Failed tests: {}", last.failed_tests));
+                }
+                out.raw("</td>");
             }
-            None => out.open("td", "LastBuild", 1).link(&head.href, &head.name).raw("<br>none</td>").done(),
+            None => out.open("td", "LastBuild", 1).raw("none</td>").done(),
         }
     }
     out.raw("</tr>\n");
