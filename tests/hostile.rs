@@ -1,6 +1,6 @@
 //! What is built may say anything: names, texts, logs, authors and properties that mean harm are shown as text.
 
-use crate::support::facts::{builder, change, ended, log, stamp, step, step_ended};
+use crate::support::facts::{builder, change, ended, log, stamp, step, step_ended, worker};
 use crate::support::site::{Answer, Site};
 use actix_web::http::StatusCode;
 use signalbox::db::logs;
@@ -74,6 +74,9 @@ fn history(builder_name: &str) -> Vec<Event> {
                 description: Some(EVIL.to_owned()),
                 ..builder(builder_name)
             },
+        },
+        Event::SlaveConnected {
+            slave: Worker { admin: Some(EVIL.to_owned()), version: Some(EVIL.to_owned()), ..worker(&name()) },
         },
         Event::ChangeAdded { change },
         Event::BuildStarted { build: begun.clone() },
