@@ -121,11 +121,11 @@ fn crowd() {
     let seen = crawl.end();
     let (idle, busy) = (middle(idle), middle(busy));
     println!(
-        "a crowd of {:.0} requests/s: {} served, {} asked to come back, {} other; half of them within {:?}, 99 % within {:?}",
+        "a crowd of {:.0} requests/s: {} served, {} asked to come back, {} not there; half of them within {:?}, 99 % within {:?}",
         f64::from(seen.asked) / MINUTE.as_secs_f64(),
         seen.served,
         seen.sent_back,
-        seen.other,
+        seen.not_there,
         seen.half,
         seen.most,
     );

@@ -3,7 +3,7 @@
 mod rows;
 mod select;
 
-pub use select::{Order, Selection, select};
+pub use select::{Order, Selection, select, select_until};
 
 pub(super) use rows::{StepRow, known, of_ids, planned};
 

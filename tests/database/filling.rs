@@ -6,7 +6,17 @@ use signalbox::db::builds::{Order, Selection};
 use signalbox::db::{builds, changes, events, fill, logs, requests};
 use signalbox::model::*;
 
-on_both_engines![history_is_filled_in];
+on_both_engines![history_is_filled_in, the_end_of_a_long_history_is_like_the_rest];
+
+/// Commits come about every twenty minutes, however many came before.
+fn the_end_of_a_long_history_is_like_the_rest(place: &Place) {
+    fill(&place.location, &[builder("a")], 20_000, at(0), |_| ()).unwrap();
+    let newest = place.open().read_blocking(|conn| changes::recent(conn, 100, None)).unwrap();
+    let apart = newest.windows(2).map(|pair| pair[0].when.since(pair[1].when).as_secs() / 60);
+    assert!(apart.clone().all(|minutes| (1..40).contains(&minutes)), "{:?}", apart.collect::<Vec<_>>());
+    let to_its_end = at(0).since(newest[0].when).as_secs() / 60;
+    assert!((15..60).contains(&to_its_end), "{to_its_end} minutes");
+}
 
 fn history_is_filled_in(place: &Place) {
     let builders = ["a", "b", "c"].map(builder);

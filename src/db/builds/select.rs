@@ -46,8 +46,34 @@ pub enum Order {
 /// Where a build comes in the order: later keys first.
 type Key = (i64, i64);
 
+/// How many builds are read between two questions whether they are enough.
+const PIECE: usize = 50;
+
 /// See [`Selection`]; each index-backed and bounded by `limit`.
 pub fn select(conn: &mut Conn, selection: &Selection) -> Result<Vec<Build>, DbError> {
+    let ids = chosen(conn, selection)?;
+    of_ids(conn, &ids, selection.with_steps)
+}
+
+/// The same, read in pieces until they are enough; and whether there may be more.
+pub fn select_until(
+    conn: &mut Conn,
+    selection: &Selection,
+    mut enough: impl FnMut(&[Build]) -> bool,
+) -> Result<(Vec<Build>, bool), DbError> {
+    let ids = chosen(conn, selection)?;
+    let mut found = Vec::new();
+    for (index, some) in ids.chunks(PIECE).enumerate() {
+        found.extend(of_ids(conn, some, selection.with_steps)?);
+        if enough(&found) && ids.len() > (index + 1) * PIECE {
+            return Ok((found, true));
+        }
+    }
+    Ok((found, ids.len() as i64 >= selection.limit))
+}
+
+/// The rows of those that are selected, in their order.
+fn chosen(conn: &mut Conn, selection: &Selection) -> Result<Vec<i64>, DbError> {
     let limit = usize::try_from(selection.limit).unwrap_or(0);
     if limit == 0 || (selection.order == Order::Finished && selection.finished == Some(false)) {
         return Ok(Vec::new());
@@ -67,8 +93,7 @@ pub fn select(conn: &mut Conn, selection: &Selection) -> Result<Vec<Build>, DbEr
             }
         }
     }
-    let ids: Vec<i64> = newest.keys.into_iter().map(|(_, id)| id).collect();
-    of_ids(conn, &ids, selection.with_steps)
+    Ok(newest.keys.into_iter().map(|(_, id)| id).collect())
 }
 
 /// The newest keys met so far, each once, newest first.

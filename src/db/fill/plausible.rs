@@ -67,10 +67,11 @@ pub(super) struct History {
     /// Which builder is next to build the newest commit.
     turn: usize,
     commit: Commit,
-    /// When the next commit comes, and how long after it the one after that on average.
+    /// When the next commit comes, within the part of the time that is its own.
     next: Time,
+    /// Where that part begins, and how long it is.
+    begin: Time,
     gap: Duration,
-    end: Time,
     texts: Vec<Vec<Text>>,
     random: SmallRng,
 }
@@ -112,9 +113,9 @@ impl History {
             builders,
             numbers,
             commit,
+            begin,
             next: begin,
             gap: end.since(begin) / commits,
-            end,
             texts,
             random,
         }
@@ -186,8 +187,9 @@ impl History {
             results: Some(Results::Success.code()),
         });
         self.commit = Commit { stamp, stamps, buildset, when: self.next };
-        let factor = self.random.random_range(0.2..1.8);
-        self.next = (self.next + self.gap.mul_f64(factor)).min(self.end);
+        // Sooner or later within its part of the time, so that the last of very many is not too early or too late.
+        self.begin = self.begin + self.gap;
+        self.next = self.begin + self.gap.mul_f64(self.random.random_range(0.0..0.9));
         Ok(())
     }
 

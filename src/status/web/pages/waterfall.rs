@@ -31,8 +31,6 @@ const MOST_ROWS: i64 = 2_000;
 const MOST_BUILDS: i64 = 1_000;
 /// Events other than builds, at most.
 const MOST_EVENTS: i64 = 1_000;
-/// How many rows a build fills, about; the fewer, the more builds are read for nothing.
-const ROWS_OF_A_BUILD: i64 = 4;
 /// How far back a page filtered by branch or committer looks unless it is told.
 const A_DAY: Duration = Duration::from_secs(86_400);
 
@@ -202,22 +200,15 @@ fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
     Ok(Facts { builders, all_tags, last, builds: found, running, events, changes, pending, from })
 }
 
-/// The builds that fill the rows wanted, and whether there are older ones. As a rule a build fills several rows, so a
-/// part of what could be needed is looked at first.
+/// The builds that fill the rows wanted, and whether there are older ones.
 fn newest(reader: &mut Reader, selection: &Selection, wanted: &Wanted) -> Result<(Vec<Build>, bool), Fault> {
-    let few = Selection { limit: (selection.limit / ROWS_OF_A_BUILD).max(1), ..selection.clone() };
-    let found = builds::select(reader.conn, &few)?;
-    let is_all = (found.len() as i64) < few.limit;
-    let steps = |build: &Build| build.steps.iter().filter_map(|step| step.started).collect::<Vec<_>>();
-    let shown = found.iter().filter(|build| wanted.takes_build(build));
-    let starts = shown.flat_map(|build| std::iter::once(build.started).chain(steps(build)));
-    let starts = starts.filter(|start| *start <= wanted.window.until).collect();
-    if is_all || layout::strips(starts) > wanted.window.rows {
-        return Ok((found, !is_all));
-    }
-    let found = builds::select(reader.conn, selection)?;
-    let cut = found.len() as i64 >= selection.limit;
-    Ok((found, cut))
+    let enough = |found: &[Build]| {
+        let steps = |build: &Build| build.steps.iter().filter_map(|step| step.started).collect::<Vec<_>>();
+        let shown = found.iter().filter(|build| wanted.takes_build(build));
+        let starts = shown.flat_map(|build| std::iter::once(build.started).chain(steps(build)));
+        layout::strips(starts.filter(|start| *start <= wanted.window.until).collect()) > wanted.window.rows
+    };
+    Ok(builds::select_until(reader.conn, selection, enough)?)
 }
 
 fn add_missing(found: &mut Vec<Build>, more: Vec<Build>) {
