@@ -7,7 +7,7 @@ mod visitors;
 
 use actix_web::web::Bytes;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use harness::{Server, fill, write_many_builders};
+use harness::{Server, fill, run, write_many_builders};
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 use visitors::{Crawl, rate};
@@ -28,10 +28,7 @@ const CRAWLED: u64 = 10_000;
 const FORCED: usize = 31;
 
 fn main() {
-    many_builders();
-    kept();
-    crowd();
-    much_history();
+    run(&[("many_builders", many_builders), ("kept", kept), ("crowd", crowd), ("much_history", much_history)]);
 }
 
 /// A waterfall of fifty builders out of a thousand, of 200 events, that nobody has asked for before.

@@ -6,6 +6,16 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// Those that are named on the command line; all if none is.
+pub fn run(benches: &[(&str, fn())]) {
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    for (name, bench) in benches {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            bench();
+        }
+    }
+}
+
 /// Twenty builders that fill() can spread builds over.
 pub fn write_many_builders(basedir: &Path) {
     let config = "c = BuildmasterConfig = {}\n\

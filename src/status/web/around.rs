@@ -84,6 +84,10 @@ fn explained(answer: &ServiceResponse<BoxBody>) -> Option<HttpResponse> {
         // Of the framework: an address it cannot read.
         return json.then(|| Fault::BadRequest(error.to_string()).as_json());
     };
+    if matches!(fault, Fault::Busy) {
+        // Its bare words, and no line in the log: whoever is many is answered at the least cost.
+        return json.then(|| fault.as_json());
+    }
     if fault.status_code().is_server_error() {
         tracing::error!("web: {} {}: {}", request.method(), path, chain(fault));
     }

@@ -39,7 +39,7 @@ pub enum Fault {
     Media,
     #[error("the master is not answering just now")]
     NoMaster,
-    #[error("too many pages are asked for just now")]
+    #[error("too many pages are asked for just now; come back in a few seconds")]
     Busy,
     #[error("the database cannot be read just now")]
     Db(#[from] DbError),

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Pages made at once.
@@ -16,6 +17,9 @@ const THREADS: usize = 3;
 
 /// Pages that wait to be begun; whoever comes on top of them is told to come back.
 const MOST_WAITING: usize = 300;
+
+/// How often it is logged that there is a crowd.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// How far behind everybody else they stand (`man 7 sched`, from 0 to 19).
 const NICE: i32 = 10;
@@ -37,6 +41,20 @@ struct Queue {
     begun: VecDeque<Job>,
     new: VecDeque<Job>,
     ended: bool,
+    /// How many were told to come back since that was last logged, and when that was.
+    refused: u64,
+    told: Option<Instant>,
+}
+
+impl Queue {
+    /// A crowd is one line a minute in the log, not one for each of them.
+    fn refuse(&mut self) {
+        self.refused += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            tracing::warn!("web: too many pages are asked for: {} visitors were asked to come back", self.refused);
+            (self.refused, self.told) = (0, Some(Instant::now()));
+        }
+    }
 }
 
 impl PageThreads {
@@ -60,6 +78,7 @@ impl PageThreads {
         {
             let mut queue = self.0.queue();
             if queue.new.len() >= MOST_WAITING {
+                queue.refuse();
                 return Err(Fault::Busy);
             }
             queue.new.push_back(job);
