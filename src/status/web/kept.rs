@@ -188,7 +188,7 @@ impl Drop for Line<'_> {
 async fn key(request: &ServiceRequest, site: &Site) -> Option<Key> {
     let address = request.uri().path_and_query()?.as_str();
     // A password is not kept in mind.
-    let secret = request.query_string().contains("passwd");
+    let secret = Fields::parse(request.query_string()).get("passwd").is_some();
     if *request.method() != Method::GET || address.len() > LONGEST_ADDRESS || secret {
         return None;
     }

@@ -238,7 +238,8 @@ impl Viewer {
         site.shows.at(site, self.who(), page, address)
     }
 
-    /// What only the running master knows; empty if it does not answer soon.
+    /// What only the running master knows; empty if it does not answer soon. Asked once the facts are there, so that who is
+    /// sent away costs the master nothing.
     pub async fn outlook(&self) -> Outlook {
         let asked = self.visitor.site.orders.outlook.send(GetOutlook);
         match tokio::time::timeout(MASTER_PATIENCE, asked).await {

@@ -21,11 +21,11 @@ const MOST_UPCOMING: usize = 2;
 
 pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let filter = Filter::of(viewer.fields());
-    let outlook = viewer.outlook().await;
     let facts = {
         let filter = filter.clone();
         viewer.read(move |reader| load(reader, &filter)).await?
     };
+    let outlook = viewer.outlook().await;
     let (config, links) = (viewer.config(), viewer.links());
     let known = *viewer.who() != Who::Anonymous;
     let force = viewer.advertises(Action::ForceAllBuilds);

@@ -40,11 +40,11 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let settings = viewer.settings();
     let most = settings.num_events_max.map_or(MOST_ROWS, i64::from).min(MOST_ROWS);
     let wanted = Wanted::of(&fields, i64::from(settings.num_events), most, now)?;
-    let outlook = viewer.outlook().await;
     let facts = {
         let wanted = wanted.clone();
         viewer.read(move |reader| load(reader, &wanted)).await?
     };
+    let outlook = viewer.outlook().await;
     let frame = viewer.frame("Waterfall", "waterfall").reloading(&fields);
     let links = viewer.links().clone();
     viewer.page_in(frame, "waterfall", move || view(&facts, &wanted, &outlook, &fields, &links, now)).await
