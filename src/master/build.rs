@@ -35,13 +35,15 @@ pub(super) enum Stop {
 pub(super) struct Handle {
     pub reference: BuildRef,
     pub requests: Vec<i64>,
+    /// It has ended, and that is about to be stored.
+    pub ending: bool,
     stop: watch::Sender<Option<Stop>>,
 }
 
 impl Handle {
     pub fn new(build: &Build) -> (Handle, StopSignal) {
         let (stop, signal) = watch::channel(None);
-        let handle = Handle { reference: build.reference(), requests: build.requests.clone(), stop };
+        let handle = Handle { reference: build.reference(), requests: build.requests.clone(), ending: false, stop };
         (handle, StopSignal(signal))
     }
 
@@ -236,9 +238,8 @@ async fn finish(house: &House, ledger: &Ledger, builder: &BuilderConfig, end: En
         build.clone()
     });
     info!("build {} ended: {}", build.reference(), build.full_text().join(" "));
-    // From here it no longer counts as running; its handle goes only after the fact is stored.
-    let others = house.other_builds(&build.reference());
-    let state = if others { BigState::Building } else { house.state_without_builds(&builder.workers) };
+    // Its handle goes only after the fact is stored.
+    let state = house.build_ends(&build.reference(), &builder.workers);
     let mut events = vec![Event::BuildFinished { build }];
     if house.config().builders.iter().any(|known| known.name == builder.name) {
         events.extend(house.state_change(&builder.name, state));

@@ -198,22 +198,22 @@ impl House {
     /// What a builder is doing now.
     pub fn state_of(&self, builder: &str, workers: &[String]) -> BigState {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        if builds.keys().any(|build| build.builder == builder) {
+        if builds.values().any(|build| build.reference.builder == builder && !build.ending) {
             BigState::Building
+        } else if self.workers.any_connected(workers) {
+            BigState::Idle
         } else {
-            self.state_without_builds(workers)
+            BigState::Offline
         }
     }
 
-    /// Whether the builder has other running builds than this one.
-    pub fn other_builds(&self, build: &BuildRef) -> bool {
-        let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        builds.keys().any(|other| other.builder == build.builder && other != build)
-    }
-
-    /// What a builder of these workers is when it builds nothing.
-    pub fn state_without_builds(&self, workers: &[String]) -> BigState {
-        if self.workers.any_connected(workers) { BigState::Idle } else { BigState::Offline }
+    /// From here on the build no longer counts as running for its builder's state, although its end has still to be
+    /// stored. What the builder, of these workers, is then.
+    pub fn build_ends(&self, build: &BuildRef, workers: &[String]) -> BigState {
+        if let Some(handle) = self.builds.lock().unwrap_or_else(PoisonError::into_inner).get_mut(build) {
+            handle.ending = true;
+        }
+        self.state_of(&build.builder, workers)
     }
 
     /// The fact that a builder's state has changed, if it has; the caller records it.

@@ -18,12 +18,10 @@ pub(super) async fn repair(house: &House) {
     loop {
         match try_repair(house).await {
             Ok(()) => return,
-            Err(Trouble::Unrecorded(_)) => return,
-            Err(Trouble::Db(cause)) => {
+            Err(_) if house.is_ending() => return,
+            Err(cause) => {
                 let why = chain(&cause);
-                error!(
-                    "cannot look for builds a dead process left running: {why}; trying again, nothing starts before"
-                );
+                error!("cannot repair what a dead process left running: {why}; trying again, nothing starts before");
                 tokio::time::sleep(AGAIN).await;
             }
         }

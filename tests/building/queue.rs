@@ -2,7 +2,7 @@
 
 use crate::support::master::{Server, with_builders};
 use crate::support::wait::{eventually, until};
-use signalbox::db::workers;
+use signalbox::db::{builders, workers};
 use signalbox::master::{
     CancelRequest, CleanShutdown, GetOutlook, SetWorkerPaused, ShutDownWorker, StopChange, WhenShutDown,
 };
@@ -287,4 +287,38 @@ async fn a_builder_that_panics_is_back_with_its_queue() {
     let builds = [server.built(&first).await, server.built(&second).await, server.built(&third).await];
     assert_eq!(builds.each_ref().map(|build| build.number), [0, 1, 2]);
     assert!(builds.iter().all(|build| build.results == Some(Results::Success)));
+}
+
+#[actix::test]
+async fn a_builder_whose_builds_end_at_the_same_moment_is_idle() {
+    let config = format!(
+        "c = BuildmasterConfig = {{}}
+c['workers'] = [worker.LocalWorker('w'), worker.LocalWorker('v')]
+f = util.BuildFactory([{}])
+c['builders'] = [util.BuilderConfig(name='b', workernames=['w', 'v'], factory=f, mergeRequests=False)]
+",
+        gated("gate")
+    );
+    let server = Server::start(&config).await;
+    let (one, other) = (server.request("b").await, server.request("b").await);
+    server.running("b", 0, "shell").await;
+    server.running("b", 1, "shell").await;
+    open(&server, "gate");
+    // Slow commits: what both builds have to say on their way to the end meets in each.
+    let ends = futures::future::join(server.built(&one), server.built(&other));
+    let slow = async {
+        loop {
+            let pause = |_: &mut _| {
+                std::thread::sleep(Duration::from_millis(100));
+                Ok(())
+            };
+            server.db.write(pause).await.unwrap();
+        }
+    };
+    tokio::select! {
+        _ = ends => {}
+        () = slow => {}
+    }
+    let idle = |conn: &mut _| Ok(builders::find(conn, "b")?.filter(|builder| builder.state == BigState::Idle));
+    server.until("the builder to be idle", idle).await;
 }
