@@ -39,8 +39,8 @@ pub(super) struct KnownBuild {
     pub worker: String,
     /// Those of its steps that have a row.
     pub steps: BTreeMap<i32, Progress>,
-    /// Logs that have not.
-    pub open_logs: BTreeSet<i64>,
+    /// Logs that nobody has said are finished, each with its step.
+    pub open_logs: BTreeMap<i64, i32>,
 }
 
 /// How far a step is.
@@ -66,7 +66,7 @@ impl OpenBuildset {
 impl KnownBuild {
     /// A new one, none of whose steps has a row as yet.
     pub fn new(id: i64, builder: i64, build: &Build) -> KnownBuild {
-        KnownBuild { id, builder, worker: build.worker.clone(), steps: BTreeMap::new(), open_logs: BTreeSet::new() }
+        KnownBuild { id, builder, worker: build.worker.clone(), steps: BTreeMap::new(), open_logs: BTreeMap::new() }
     }
 
     /// A step of it is written as this; whether it had a row before.

@@ -22,6 +22,7 @@ const JOINED: usize = 16 * 1024;
 /// Pieces are read this many at a time.
 const AT_ONCE: i64 = 8;
 
+/// Only a log that ended before its step says so itself; the others are finished when their step is.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = logs)]
 struct Row {
@@ -133,17 +134,30 @@ pub fn find(conn: &mut Conn, build: &BuildRef, step: &str, log: &str) -> Result<
         return Ok(None);
     };
     let mut step = row.step()?;
-    step.logs = of_builds(conn, &[id])?.remove(&(id, step.number)).unwrap_or_default();
+    let logs = of_builds(conn, &[id])?.remove(&(id, step.number));
+    put_into(&mut step, logs);
     let found = step.logs.iter().find(|other| other.name == log).cloned();
     Ok(found.map(|log| (step, log)))
 }
 
 pub fn by_id(conn: &mut Conn, log: i64) -> Result<Option<Log>, DbError> {
-    let row: Option<Row> = logs::table.find(log).select(Row::as_select()).first(conn.engine()?).optional()?;
-    Ok(row.map(Row::log))
+    let its_step = logs::build_id.eq(steps::build_id).and(logs::step.eq(steps::number));
+    let row: Option<(Row, Option<i64>)> = logs::table
+        .inner_join(steps::table.on(its_step))
+        .filter(logs::id.eq(log))
+        .select((Row::as_select(), steps::finished))
+        .first(conn.engine()?)
+        .optional()?;
+    Ok(row.map(|(row, step)| Log { finished: row.finished || step.is_some(), ..row.log() }))
 }
 
-/// The logs of these builds by build and step, in the order they were started.
+/// Gives a step its logs.
+pub(super) fn put_into(step: &mut Step, logs: Option<Vec<Log>>) {
+    step.logs = logs.unwrap_or_default();
+    step.logs.iter_mut().for_each(|log| log.finished |= step.finished.is_some());
+}
+
+/// What the rows of the logs of these builds say, by build and step, in the order they were started.
 pub(super) fn of_builds(conn: &mut Conn, builds: &[i64]) -> Result<HashMap<(i64, i32), Vec<Log>>, DbError> {
     let rows: Vec<Row> = match builds {
         [build] => logs::table.filter(logs::build_id.eq(build)).select(Row::as_select()).load(conn.engine()?)?,

@@ -2,9 +2,10 @@
 
 use super::columns::{from_json, results};
 use super::engine::Conn;
-use super::schema::{builders, buildsets, request_builds, requests};
+use super::schema::{builders, builds, buildsets, request_builds, requests};
 use super::{DbError, builders as builder};
 use crate::model::{BuildRequest, Buildset, Time};
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use std::collections::HashMap;
 
@@ -58,8 +59,17 @@ impl BuildsetRow {
 pub fn pending(conn: &mut Conn, builder: Option<&str>) -> Result<Vec<BuildRequest>, DbError> {
     let columns = (RequestRow::as_select(), builders::name);
     let order = (requests::submitted_at, requests::id);
-    // Few wait, so looking at all of them is bounded too.
-    let waiting = requests::table.inner_join(builders::table).filter(requests::waiting).order(order).select(columns);
+    let running = request_builds::table
+        .inner_join(builds::table)
+        .filter(request_builds::request_id.eq(requests::id))
+        .filter(builds::finished.is_null());
+    // Few are open, so looking at all of them is bounded too.
+    let waiting = requests::table
+        .inner_join(builders::table)
+        .filter(requests::complete_at.is_null())
+        .filter(not(exists(running)))
+        .order(order)
+        .select(columns);
     let rows: Vec<(RequestRow, String)> = match builder {
         Some(name) => match builder::id(conn, name)? {
             Some(id) => waiting.filter(requests::builder_id.eq(id)).load(conn.engine()?)?,

@@ -183,7 +183,6 @@ diesel::table! {
         properties -> Text,
         priority -> Integer,
         submitted_at -> BigInt,
-        waiting -> Bool,
         complete_at -> Nullable<BigInt>,
         results -> Nullable<SmallInt>,
     }

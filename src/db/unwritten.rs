@@ -30,11 +30,9 @@ pub(super) struct Unwritten {
     pub links: Vec<WrittenLink>,
     pub steps: Vec<WrittenStep>,
     pub logs: Vec<WrittenLog>,
-    /// Requests that no longer wait.
-    pub claimed: Vec<i64>,
     /// Those that have a row.
     pub changed_steps: Vec<WrittenStep>,
-    pub ended_logs: Vec<i64>,
+    pub ended_logs: Vec<EndedLog>,
     pub ended_builds: Vec<(i64, BuildEnd)>,
     pub ended_requests: Vec<(i64, RequestEnd)>,
     pub ended_buildsets: Vec<(i64, BuildsetEnd)>,
@@ -42,7 +40,19 @@ pub(super) struct Unwritten {
     pub expectations: BTreeMap<i64, Seconds>,
 }
 
+/// A log that is finished.
+pub(super) struct EndedLog {
+    pub build: i64,
+    pub step: i32,
+    pub id: i64,
+}
+
 impl Unwritten {
+    /// The end of a step is that of its logs: those that have just been said to be finished need not be written.
+    pub fn step_ended(&mut self, build: i64, step: i32) {
+        while self.ended_logs.pop_if(|log| log.build == build && log.step == step).is_some() {}
+    }
+
     /// New rows first, each behind those it refers to; then what has become of rows, which may be new ones.
     pub fn write(self, conn: &mut Conn) -> Result<(), DbError> {
         insert_all!(conn, buildsets::table, &self.buildsets);
@@ -54,13 +64,12 @@ impl Unwritten {
         insert_all!(conn, logs::table, &self.logs);
         let of_events = Vec::from_iter(self.events.iter().flat_map(|prepared| prepared.rows()).cloned());
         insert_all!(conn, events::table, &of_events);
-        update_all!(conn, self.claimed, |ids| diesel::update(requests::table.filter(requests::id.eq_any(*ids)))
-            .set(requests::waiting.eq(false)));
         for WrittenStep { build_id, number, rest } in self.changed_steps {
             let row = steps::table.find((build_id, number));
             each!(conn, |c| kept!(diesel::update(row).set(rest)).execute(c))?;
         }
-        update_all!(conn, self.ended_logs, |ids| diesel::update(logs::table.filter(logs::id.eq_any(*ids)))
+        let ended_logs = Vec::from_iter(self.ended_logs.iter().map(|log| log.id));
+        update_all!(conn, ended_logs, |ids| diesel::update(logs::table.filter(logs::id.eq_any(*ids)))
             .set(logs::finished.eq(true)));
         for (id, end) in self.ended_builds {
             let branches = build_branches::table.filter(build_branches::build_id.eq(id));

@@ -31,6 +31,7 @@ pub(super) fn write(
     reply: Reply,
     written: mpsc::UnboundedSender<Written>,
 ) {
+    let marks = db.newest().marks(&facts);
     let prepared = match events::prepare(facts) {
         Ok(prepared) => prepared,
         Err(cause) => {
@@ -39,14 +40,14 @@ pub(super) fn write(
             return;
         }
     };
-    let (facts, newest) = (Arc::clone(&prepared), Arc::clone(db.newest()));
+    let facts = Arc::clone(&prepared);
     let job = move |conn: &mut crate::db::Conn| {
         events::append(conn, &prepared)?;
         state.iter().try_for_each(|put| state::put(conn, put))
     };
     db.write_then(job, move |outcome| {
         if outcome.is_ok() {
-            newest.note(facts.events());
+            marks.note();
         }
         // It listens for as long as anything is under way.
         let _ = written.unbounded_send(Written { facts, outcome, reply });

@@ -25,7 +25,7 @@ pub use change::Change;
 pub use event::{DeliveryState, Event, Seq, Stored, TargetState};
 pub use log::{Channel, Log, LogKind, Segment};
 pub use natural::natural;
-pub use property::{Properties, Property};
+pub use property::Properties;
 pub use request::{BuildRequest, Buildset};
 pub use results::Results;
 pub use source_stamp::{Patch, SourceStamp};

@@ -1,35 +1,13 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One build property as 0.8 shows it: name, value (any JSON), and who set it (`Scheduler`, `Git`, …).
+/// A set of properties, each with a name, a value (any JSON) and who set it (`Scheduler`, `Git`, …); the one set last
+/// under a name wins.
 ///
-/// In JSON it is the triple `[name, value, source]` of the sheets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "(String, Value, String)", from = "(String, Value, String)")]
-pub struct Property {
-    pub name: String,
-    pub value: Value,
-    pub source: String,
-}
-
-impl From<Property> for (String, Value, String) {
-    fn from(property: Property) -> Self {
-        (property.name, property.value, property.source)
-    }
-}
-
-impl From<(String, Value, String)> for Property {
-    fn from((name, value, source): (String, Value, String)) -> Self {
-        Property { name, value, source }
-    }
-}
-
-/// A set of properties, sorted by name; the one set last under a name wins.
-///
-/// In JSON it is the list of triples sorted by name, as every 0.8 format has it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Vec<Property>", from = "Vec<Property>")]
+/// In JSON it is a list of triples `[name, value, source]` sorted by name, as every 0.8 format has it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "Vec<(String, Value, String)>")]
 pub struct Properties(BTreeMap<String, (Value, String)>);
 
 impl Properties {
@@ -72,15 +50,14 @@ impl Properties {
     }
 }
 
-impl From<Properties> for Vec<Property> {
-    fn from(properties: Properties) -> Self {
-        let triple = |(name, (value, source))| Property { name, value, source };
-        properties.0.into_iter().map(triple).collect()
+impl Serialize for Properties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 
-impl From<Vec<Property>> for Properties {
-    fn from(properties: Vec<Property>) -> Self {
-        Properties(properties.into_iter().map(|p| (p.name, (p.value, p.source))).collect())
+impl From<Vec<(String, Value, String)>> for Properties {
+    fn from(triples: Vec<(String, Value, String)>) -> Self {
+        Properties(triples.into_iter().map(|(name, value, source)| (name, (value, source))).collect())
     }
 }

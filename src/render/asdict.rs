@@ -345,11 +345,7 @@ mod tests {
                 ..SourceStamp::default()
             }],
             requests: vec![1],
-            properties: Properties::from(vec![Property {
-                name: "branch".to_owned(),
-                value: json!("trunk"),
-                source: "Build".to_owned(),
-            }]),
+            properties: Properties::from(vec![("branch".to_owned(), json!("trunk"), "Build".to_owned())]),
             worker: "s1".to_owned(),
             started: Time(1_795_325_545_645_044),
             finished: None,

@@ -6,25 +6,28 @@ use crate::db::columns::{clean, from_json, json, micros};
 use crate::db::engine::{Conn, each, kept};
 use crate::db::known::{KnownBuild, Progress};
 use crate::db::schema::{builds, steps};
+use crate::db::unwritten::EndedLog;
 use crate::db::{DbError, builds as rows, expectations, logs};
 use crate::model::{Build, BuildRef, Log, Properties, Results, Step, Time};
 use diesel::dsl::max;
 use diesel::prelude::*;
 
-/// A build that has been started.
-fn known<'a>(conn: &'a mut Conn, build: &BuildRef) -> Result<&'a mut KnownBuild, DbError> {
-    if !conn.known.builds.contains_key(build) {
-        let builder = builder_rows::id(conn, &build.builder)?;
-        let found = rows::known(conn, builder, build.number)?;
-        let found = found.ok_or_else(|| DbError::NotFound { what: format!("build {build}") })?;
-        conn.known.builds.insert(build.clone(), found);
+/// What is known of a build that has been started.
+fn known<T>(conn: &mut Conn, build: &BuildRef, look: impl FnOnce(&mut KnownBuild) -> T) -> Result<T, DbError> {
+    if let Some(known) = conn.known.builds.get_mut(build) {
+        return Ok(look(known));
     }
-    Ok(conn.known.builds.get_mut(build).expect("it was looked for just now"))
+    let builder = builder_rows::id(conn, &build.builder)?;
+    let found = rows::known(conn, builder, build.number)?;
+    let mut found = found.ok_or_else(|| DbError::NotFound { what: format!("build {build}") })?;
+    let seen = look(&mut found);
+    conn.known.builds.insert(build.clone(), found);
+    Ok(seen)
 }
 
 /// Its row.
 fn id(conn: &mut Conn, build: &BuildRef) -> Result<i64, DbError> {
-    Ok(known(conn, build)?.id)
+    known(conn, build, |known| known.id)
 }
 
 pub(super) fn started(conn: &mut Conn, build: &Build) -> Result<(), DbError> {
@@ -69,14 +72,16 @@ pub(super) fn eta(conn: &mut Conn, build: &BuildRef, eta: Option<Time>) -> Resul
 
 /// Writes a step as it now stands.
 pub(super) fn step(conn: &mut Conn, build: &BuildRef, step: &Step) -> Result<(), DbError> {
-    let known = known(conn, build)?;
-    let (id, has_row) = (known.id, known.met(step));
+    let (id, has_row) = known(conn, build, |known| (known.id, known.met(step)))?;
     put_step(conn, id, step, has_row)
 }
 
 fn put_step(conn: &mut Conn, build: i64, step: &Step, has_row: bool) -> Result<(), DbError> {
     let row = WrittenStep::of(step, build)?;
     let unwritten = conn.unwritten();
+    if step.finished.is_some() {
+        unwritten.step_ended(build, step.number);
+    }
     if has_row {
         unwritten.changed_steps.push(row)
     } else {
@@ -87,9 +92,8 @@ fn put_step(conn: &mut Conn, build: i64, step: &Step, has_row: bool) -> Result<(
 
 /// The row of a build one of whose steps is spoken of. One that was only planned gets a row of its own with that.
 fn id_with_step(conn: &mut Conn, build: &BuildRef, step: i32) -> Result<i64, DbError> {
-    let known = known(conn, build)?;
-    let id = known.id;
-    if known.steps.contains_key(&step) {
+    let (id, has_row) = known(conn, build, |known| (known.id, known.steps.contains_key(&step)))?;
+    if has_row {
         return Ok(id);
     }
     let planned: String = builds::table.find(id).select(builds::planned).first(conn.engine()?)?;
@@ -126,16 +130,16 @@ pub(super) fn step_eta(conn: &mut Conn, build: &BuildRef, step: i32, eta: Option
 
 pub(super) fn log_started(conn: &mut Conn, build: &BuildRef, step: i32, log: &Log) -> Result<(), DbError> {
     let id = id_with_step(conn, build, step)?;
-    known(conn, build)?.open_logs.insert(log.id);
+    known(conn, build, |known| known.open_logs.insert(log.id, step))?;
     conn.unwritten().logs.push(WrittenLog::of(log, id, step, false));
     Ok(())
 }
 
 /// One that nobody has said is started gets its row with this.
 pub(super) fn log_finished(conn: &mut Conn, build: &BuildRef, step: i32, log: &Log) -> Result<(), DbError> {
-    let was_open = known(conn, build)?.open_logs.remove(&log.id);
+    let (id, was_open) = known(conn, build, |known| (known.id, known.open_logs.remove(&log.id).is_some()))?;
     if was_open || logs::by_id(conn, log.id)?.is_some() {
-        conn.unwritten().ended_logs.push(log.id);
+        conn.unwritten().ended_logs.push(EndedLog { build: id, step, id: log.id });
     } else {
         let id = id_with_step(conn, build, step)?;
         conn.unwritten().logs.push(WrittenLog::of(log, id, step, true));
@@ -178,7 +182,7 @@ pub(super) fn finished(conn: &mut Conn, build: &Build, at: Time) -> Result<(), D
     let end = BuildEnd::of(build, finished, results)?;
     let unwritten = conn.unwritten();
     unwritten.ended_builds.push((id, end));
-    unwritten.ended_logs.extend(open_logs);
+    unwritten.ended_logs.extend(open_logs.into_iter().map(|(log, step)| EndedLog { build: id, step, id: log }));
     // Steps that ended had their own event; what was cut short or never begun has only this one.
     for step in &build.steps {
         match steps.get(&step.number) {
@@ -192,7 +196,8 @@ pub(super) fn finished(conn: &mut Conn, build: &Build, at: Time) -> Result<(), D
         each!(conn, |c| kept!(diesel::update(row).set(builds::worker.eq(now_at.as_ref()))).execute(c))?;
     }
     match results {
-        Results::Retry => request_rows::reopen(conn, &build.requests)?,
+        // Its requests wait again, as nothing that runs is made for them.
+        Results::Retry => {}
         Results::Success | Results::Warnings => {
             request_rows::complete(conn, &build.requests, results, finished)?;
             expectations::learn(conn, builder, build)?;

@@ -2,7 +2,7 @@
 
 use super::builder_rows;
 use super::rows::{BuildsetEnd, RequestEnd, WrittenBuildset, WrittenLink, WrittenRequest};
-use crate::db::engine::{Conn, each, kept};
+use crate::db::engine::Conn;
 use crate::db::known::OpenBuildset;
 use crate::db::schema::requests as request_table;
 use crate::db::{DbError, requests};
@@ -46,21 +46,7 @@ pub(super) fn claim(conn: &mut Conn, ids: &[i64], build: i64, number: i64) -> Re
             tracing::warn!("build request {id} of build {number} is not known");
             continue;
         }
-        let unwritten = conn.unwritten();
-        unwritten.claimed.push(id);
-        unwritten.links.push(WrittenLink { request_id: id, build_id: build, number });
-    }
-    Ok(())
-}
-
-/// Lets requests wait again, save those that were completed meanwhile.
-pub(super) fn reopen(conn: &mut Conn, ids: &[i64]) -> Result<(), DbError> {
-    for id in ids {
-        each!(conn, |c| kept!(
-            diesel::update(request_table::table.find(id).filter(request_table::complete_at.is_null()))
-                .set(request_table::waiting.eq(true))
-        )
-        .execute(c))?;
+        conn.unwritten().links.push(WrittenLink { request_id: id, build_id: build, number });
     }
     Ok(())
 }

@@ -34,7 +34,6 @@ pub(in crate::db) struct WrittenRequest {
     pub properties: String,
     pub priority: i32,
     pub submitted_at: i64,
-    pub waiting: bool,
     pub complete_at: Option<i64>,
     pub results: Option<i16>,
 }
@@ -134,7 +133,6 @@ pub(in crate::db) struct BuildEnd {
 #[derive(AsChangeset)]
 #[diesel(table_name = requests)]
 pub(in crate::db) struct RequestEnd {
-    waiting: bool,
     complete_at: i64,
     results: i16,
 }
@@ -175,7 +173,6 @@ impl WrittenRequest {
             properties: json(&request.properties)?,
             priority: request.priority,
             submitted_at: request.submitted_at.0,
-            waiting: request.complete_at.is_none(),
             complete_at: micros(request.complete_at),
             results: request.results.map(Results::code),
         })
@@ -264,7 +261,7 @@ impl BuildEnd {
 
 impl RequestEnd {
     pub fn new(results: Results, at: Time) -> RequestEnd {
-        RequestEnd { waiting: false, complete_at: at.0, results: results.code() }
+        RequestEnd { complete_at: at.0, results: results.code() }
     }
 }
 

@@ -157,7 +157,8 @@ fn steps_of(conn: &mut Conn, builds: &[i64]) -> Result<HashMap<i64, Vec<Step>>, 
     for row in rows {
         let build = row.build_id;
         let mut step = row.step()?;
-        step.logs = logs.remove(&(build, step.number)).unwrap_or_default();
+        let of_it = logs.remove(&(build, step.number));
+        logs::put_into(&mut step, of_it);
         steps.entry(build).or_default().push(step);
     }
     Ok(steps)
@@ -176,10 +177,10 @@ pub(in crate::db) fn known(conn: &mut Conn, builder: i64, number: i64) -> Result
     };
     let steps: Vec<(i32, Option<i64>)> =
         steps::table.filter(steps::build_id.eq(id)).select((steps::number, steps::finished)).load(conn.engine()?)?;
-    let open_logs: Vec<i64> = logs_table::table
+    let open_logs: Vec<(i64, i32)> = logs_table::table
         .filter(logs_table::build_id.eq(id))
         .filter(logs_table::finished.eq(false))
-        .select(logs_table::id)
+        .select((logs_table::id, logs_table::step))
         .load(conn.engine()?)?;
     let progress = |(step, finished): (i32, Option<i64>)| match finished {
         Some(_) => (step, Progress::Ended),

@@ -245,7 +245,6 @@ impl History {
             properties: "[]".to_owned(),
             priority: 0,
             submitted_at: self.commit.when.0,
-            waiting: false,
             complete_at: Some(now.0),
             results: Some(results.code()),
         });
