@@ -1,7 +1,7 @@
 //! Pages: what they show, what they refuse, and what their forms do.
 
 use crate::support::facts::at;
-use crate::support::site::{Site, history};
+use crate::support::site::{CONFIG, Options, Site, history};
 use crate::support::wait::until;
 use actix_web::http::StatusCode;
 use futures::StreamExt;
@@ -9,6 +9,7 @@ use signalbox::db::outbox::{self, Delivery, State};
 use signalbox::db::{builds, logs, requests};
 use signalbox::model::*;
 use signalbox::status::web::ROUTES;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -155,6 +156,80 @@ async fn a_search_of_a_long_log_is_cut_and_leads_to_the_lines_around() {
     let around = site.get(&format!("/{place}")).await;
     assert!(around.attributes("pre.log a", "id").contains(&"L29999".to_owned()));
     assert_eq!(site.get(&format!("{path}?find=line+6")).await.texts("pre.log a")[0], "6");
+    site.stop().await;
+}
+
+/// The usual site, where the step that failed last says this.
+async fn site_that_said(text: String) -> Site {
+    let segment = |channel, bytes| Segment { channel, bytes };
+    let said = vec![
+        segment(Channel::Header, b"grep 'error: ' *\n".to_vec()),
+        segment(Channel::Stdout, text.into_bytes()),
+        segment(Channel::Header, b"program finished with exit code 2\n".to_vec()),
+    ];
+    let options = Options { config: CONFIG, texts: BTreeMap::from([(5_021, said)]) };
+    Site::with("", history(), options).await
+}
+
+#[actix::test]
+async fn errors_in_a_log_are_listed_beside_it_and_lead_to_their_lines() {
+    let fine = "fine\n".repeat(30);
+    let error = "\u{1b}[31mx.c:3: \u{1b}[1merror\u{1b}[0m: <b> is missing";
+    let site = site_that_said(format!("0 errors so far\n{fine}{error}\n{fine}1 error generated.\n{fine}")).await;
+    let (build, log) = ("builders/linux/builds/2", "builders/linux/builds/2/steps/test%20it/logs/stdio");
+    let page = site.get(&format!("/{log}")).await;
+    let lines = ["33 x.c:3: error: <b> is missing", "64 1 error generated."];
+    for list in [".log-errors.beside", ".log-errors.folded"] {
+        assert_eq!(page.texts(&format!("{list} li")), lines, "{list}");
+        assert_eq!(page.attributes(&format!("{list} a"), "href"), ["#L33", "#L64"], "{list}");
+    }
+    assert_eq!(page.texts(".log-errors h2, .log-errors summary"), ["2 lines look like errors"; 2]);
+    assert_eq!(page.attributes(".log-head p a", "href")[1], "#L33");
+    // Who is shown other lines is led to them all the same.
+    let some = site.get(&format!("/{log}?lines=60-70")).await;
+    let hrefs = some.attributes(".log-errors.beside a", "href");
+    assert!(hrefs[0].ends_with("/logs/stdio?lines=1-533#L33") && hrefs[1] == "#L64", "{hrefs:?}");
+
+    let front = site.get("/").await;
+    assert_eq!(front.texts("article.red .error-line"), ["x.c:3: error: <b> is missing"]);
+    assert_eq!(front.attributes("article.red .error-line a", "href"), [format!("./{log}#L33")]);
+    for (path, up) in [(build, "../../.."), (&format!("{build}/steps/test%20it"), "../../../../..")] {
+        let page = site.get(&format!("/{path}")).await;
+        assert_eq!(page.texts(".log-end .error-line"), ["Errors begin in line 33: x.c:3: error: <b> is missing"]);
+        assert_eq!(page.attributes(".log-end .error-line a", "href"), [format!("{up}/{log}#L33")], "{path}");
+    }
+    // Where nothing looks like an error nothing is said of it.
+    let calm = site.get("/builders/linux/builds/1/steps/compile/logs/stdio").await;
+    assert!(calm.texts(".log-errors").is_empty() && calm.texts(".log-head p a").contains(&"lines with “error”".into()));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn of_a_long_log_the_end_is_looked_through_for_errors() {
+    let lines: String = (2..=60_001).map(|line| format!("{:>100} ERROR {line}\n", "")).collect();
+    let site = site_that_said(lines).await;
+    let log = "builders/linux/builds/2/steps/test%20it/logs/stdio";
+    let before = site.get("/").await;
+    assert!(before.texts(".error-line").is_empty(), "the front page waits for no long log");
+    let page = site.get(&format!("/{log}")).await;
+    let heading = page.texts(".log-errors h2").remove(0);
+    let said = heading.strip_suffix(" lines").and_then(|heading| heading.rsplit_once(' ')).unwrap();
+    assert!(said.0.ends_with(" lines look like errors in the last"), "{heading}");
+    let looked: i64 = said.1.replace(',', "").parse().unwrap();
+    assert!((30_000..50_000).contains(&looked), "{heading}");
+    let (hrefs, numbers) =
+        (page.attributes(".beside a", "href"), page.texts(".beside .number").into_iter().map(|n| n.parse().unwrap()));
+    let numbers: Vec<i64> = numbers.collect();
+    assert_eq!((numbers.len(), numbers[19], hrefs[19].as_str()), (20, 60_001, "#L60001"));
+    let first = format!("logs/stdio?lines={}-{}#L{}", numbers[0] - 500, numbers[0] + 500, numbers[0]);
+    assert!(hrefs[0].ends_with(&first) && numbers[0] == 60_002 - looked + 1, "{hrefs:?}");
+    assert_eq!(page.texts(".beside li.muted"), [format!("and {} more lines between", looked - 21)]);
+    // Once it is known the front page says it, too.
+    until("the front page to be made anew", Duration::from_secs(20), async || {
+        let front = site.get("/").await;
+        (front.texts(".error-line") == [format!("ERROR {}", numbers[0])]).then_some(())
+    })
+    .await;
     site.stop().await;
 }
 

@@ -1,18 +1,23 @@
-//! The lines of a log that hold a text, found while the log goes by in pieces.
+//! The lines of a log that hold a text, or that look like errors, found while the log goes by in pieces.
 //!
-//! Capital letters and small ones are the same (ASCII only), colour codes are not part of the text, and nothing is found
-//! over a line end. What is held is the line that has not ended yet; a line longer than `LONG` is looked through in
+//! Of a text capital letters and small ones are the same (ASCII only). Colour codes are not part of a line, and nothing is
+//! found over a line end. What is held is the line that has not ended yet; a line longer than `LONG` is looked through in
 //! stretches that overlap, so memory stays small whatever the log holds and wherever its pieces are cut.
 
+use super::error_lines;
 use super::log_text::{LogHtml, Part, parts};
 use crate::model::{Channel, Segment};
 use regex::bytes::{Regex, RegexBuilder};
+use std::ops::Range;
 
 /// The longest text looked for, in bytes.
 pub const LONGEST_WANTED: usize = 1_000;
 
 /// What is shown of a line, in characters.
 const SHOWN: usize = 1_000;
+
+/// The same of one that looks like an error.
+const SHOWN_OF_ERROR: usize = 160;
 
 /// Of a match that would be cut off, this many bytes before it are shown.
 const BEFORE: usize = 200;
@@ -23,10 +28,10 @@ const LONG: usize = 64 * 1024;
 /// A match that begins so near the end of a stretch is left to the next one, where all that is shown of it is at hand.
 const LATE: usize = LONGEST_WANTED + 4 * SHOWN;
 
-/// Looks for a text in one log.
+/// Looks for lines in one log.
 #[derive(Debug)]
 pub struct LogFind {
-    wanted: Regex,
+    wanted: Wanted,
     /// The number of the line that has not ended, from 1.
     line: i64,
     /// The text of that line, or of its stretch, as it came.
@@ -38,7 +43,14 @@ pub struct LogFind {
     settled: bool,
 }
 
-/// A line that holds the text.
+#[derive(Debug)]
+enum Wanted {
+    Text(Regex),
+    /// What looks like an error, whatever the master says of a command aside.
+    Errors,
+}
+
+/// A line that was looked for.
 #[derive(Debug)]
 pub struct FoundLine {
     /// Counted from 1.
@@ -55,21 +67,34 @@ impl LogFind {
             return None;
         }
         let wanted = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).unicode(false).build().ok()?;
-        Some(LogFind { wanted, line: 1, held: Vec::new(), held_bytes: 0, begun_before: false, settled: false })
+        Some(LogFind::from(0, Wanted::Text(wanted)))
+    }
+
+    /// Lines that look like errors, in text that starts with line `first`, counted from 0.
+    pub fn errors(first: i64) -> LogFind {
+        LogFind::from(first, Wanted::Errors)
+    }
+
+    fn from(first: i64, wanted: Wanted) -> LogFind {
+        LogFind { wanted, line: first + 1, held: Vec::new(), held_bytes: 0, begun_before: false, settled: false }
     }
 
     /// Looks through one segment more; lines that end in it, or are long, are added to `found`.
     pub fn add(&mut self, segment: &Segment, found: &mut Vec<FoundLine>) {
-        let mut bytes = segment.bytes.as_slice();
+        self.add_bytes(segment.channel, &segment.bytes, found);
+    }
+
+    /// The same for a part of one.
+    pub fn add_bytes(&mut self, channel: Channel, mut bytes: &[u8], found: &mut Vec<FoundLine>) {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             // Most lines come whole, without codes, and are not wanted: nothing is copied for them.
             if !self.is_passed_over(&bytes[..end]) {
-                self.hold(segment.channel, &bytes[..end], found);
+                self.hold(channel, &bytes[..end], found);
             }
             self.end_line(found);
             bytes = &bytes[end + 1..];
         }
-        self.hold(segment.channel, bytes, found);
+        self.hold(channel, bytes, found);
     }
 
     /// Ends the log: its last line may have no line end.
@@ -78,10 +103,13 @@ impl LogFind {
     }
 
     fn is_passed_over(&self, line: &[u8]) -> bool {
-        self.held.is_empty() && line.len() < LONG && !line.contains(&0x1b) && !self.wanted.is_match(line)
+        self.held.is_empty() && line.len() < LONG && !line.contains(&0x1b) && self.wanted.find(line).is_none()
     }
 
     fn hold(&mut self, channel: Channel, mut bytes: &[u8], found: &mut Vec<FoundLine>) {
+        if channel == Channel::Header && matches!(self.wanted, Wanted::Errors) {
+            return;
+        }
         while !bytes.is_empty() && !self.settled {
             let (now, later) = bytes.split_at(bytes.len().min(LONG - self.held_bytes));
             push(&mut self.held, channel, now);
@@ -97,7 +125,7 @@ impl LogFind {
         if !self.settled && !self.held.is_empty() {
             let text = without_codes(&self.held);
             if let Some(place) = self.wanted.find(&joined(&text)) {
-                found.push(self.line_at(place.start(), place.end()));
+                found.push(self.line_at(place));
             }
         }
         self.line += 1;
@@ -111,8 +139,8 @@ impl LogFind {
         let text = without_codes(&self.held);
         let bytes = joined(&text);
         let late = bytes.len().saturating_sub(LATE);
-        if let Some(place) = self.wanted.find(&bytes).filter(|place| place.start() < late) {
-            found.push(self.line_at(place.start(), place.end()));
+        if let Some(place) = self.wanted.find(&bytes).filter(|place| place.start < late) {
+            found.push(self.line_at(place));
             self.settled = true;
             self.let_go();
             return;
@@ -150,19 +178,45 @@ impl LogFind {
     }
 
     /// The held line around a match in its text.
-    fn line_at(&self, start: usize, end: usize) -> FoundLine {
+    fn line_at(&self, place: Range<usize>) -> FoundLine {
         let text = joined(&without_codes(&self.held));
+        let most = self.wanted.shown();
         // From the beginning, if the match can be seen there.
-        let from = match characters(&text[..end]) <= SHOWN {
+        let from = match characters(&text[..place.end]) <= most {
             true => 0,
-            false => boundary(&text, start.saturating_sub(BEFORE)),
+            false => boundary(&text, place.start.saturating_sub(BEFORE.min(most / 4))),
         };
-        let (shown, more) = window(&self.held, from);
+        let (shown, more) = window(&self.held, from, most);
         FoundLine { number: self.line, shown, cut: (self.begun_before || from > 0, more) }
     }
 }
 
+impl Wanted {
+    fn find(&self, line: &[u8]) -> Option<Range<usize>> {
+        match self {
+            Wanted::Text(text) => text.find(line).map(|place| place.range()),
+            Wanted::Errors => error_lines::find(line),
+        }
+    }
+
+    /// How much is shown of a line, in characters.
+    fn shown(&self) -> usize {
+        match self {
+            Wanted::Text(_) => SHOWN,
+            Wanted::Errors => SHOWN_OF_ERROR,
+        }
+    }
+}
+
 impl FoundLine {
+    /// The line as plain text, with dots where it was cut.
+    pub fn text(&self) -> String {
+        let text = joined(&without_codes(&self.shown));
+        let text: String = String::from_utf8_lossy(&text).chars().map(plain).collect();
+        let [before, after] = [self.cut.0, self.cut.1].map(|cut| if cut { "…" } else { "" });
+        format!("{before}{}{after}", text.trim())
+    }
+
     /// Adds the line with its number, which links to the line in the log at `href`.
     pub fn html(&self, href: &str, out: &mut String) {
         let mut html = LogHtml::leading_to(href, self.number - 1);
@@ -181,6 +235,15 @@ impl FoundLine {
         end.bytes.push(b'\n');
         html.add(&end, out);
         html.finish(out);
+    }
+}
+
+/// What has no look of its own is shown as such.
+fn plain(c: char) -> char {
+    match c {
+        '\t' | '\r' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
     }
 }
 
@@ -210,10 +273,10 @@ fn joined(segments: &[Segment]) -> Vec<u8> {
     segments.iter().flat_map(|segment| &segment.bytes).copied().collect()
 }
 
-/// What is shown from byte `from` of the text on, with its codes, those from before included; and whether there is
-/// more text after it.
-fn window(segments: &[Segment], from: usize) -> (Vec<Segment>, bool) {
-    let (mut shown, mut skipped, mut left) = (Vec::new(), from, SHOWN);
+/// What is shown from byte `from` of the text on, `most` characters, with its codes, those from before included; and
+/// whether there is more text after it.
+fn window(segments: &[Segment], from: usize, most: usize) -> (Vec<Segment>, bool) {
+    let (mut shown, mut skipped, mut left) = (Vec::new(), from, most);
     for segment in segments {
         for part in parts(&segment.bytes) {
             match part {
@@ -337,6 +400,23 @@ mod tests {
         find.add(&Segment { channel: Channel::Stdout, bytes: b"nee\x1b[1mdle\n".to_vec() }, &mut found);
         assert_eq!(found.len(), 1);
         assert_eq!(characters(&joined(&without_codes(&found[0].shown))), BEFORE + 6);
+    }
+
+    #[test]
+    fn errors_are_found_with_the_number_of_their_line() {
+        let (mut find, mut found) = (LogFind::errors(9), Vec::new());
+        for (channel, text) in [
+            (Channel::Header, "grep 'error: ' log\n in dir\n".to_owned()),
+            (Channel::Stdout, "fine\n\u{1b}[31mx.c:3: \u{1b}[1merr".to_owned()),
+            (Channel::Stderr, "or:\u{1b}[0m\tit \u{7}broke\r\n".to_owned()),
+            (Channel::Stdout, format!("{} ERROR {}", "a".repeat(500), "b".repeat(500))),
+        ] {
+            find.add(&Segment { channel, bytes: text.into_bytes() }, &mut found);
+        }
+        find.finish(&mut found);
+        let told: Vec<_> = found.iter().map(|line| (line.number, line.text())).collect();
+        let long = format!("…{} ERROR {}…", "a".repeat(39), "b".repeat(160 - 39 - 7));
+        assert_eq!(told, [(13, "x.c:3: error: it \u{fffd}broke".to_owned()), (14, long)]);
     }
 
     #[test]

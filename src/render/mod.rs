@@ -7,6 +7,7 @@
 
 pub mod asdict;
 pub mod counted;
+mod error_lines;
 pub mod html;
 pub mod links;
 pub mod log_find;
