@@ -1,6 +1,6 @@
 //! Pages: what they show, what they refuse, and what their forms do.
 
-use crate::support::facts::at;
+use crate::support::facts::{at, build, change, stamp};
 use crate::support::site::{CONFIG, Options, Site, history};
 use crate::support::wait::until;
 use actix_web::http::StatusCode;
@@ -63,6 +63,60 @@ async fn every_page_of_a_build_is_there() {
     let log = "../../../../../builders/linux/builds/1/steps/test%20it/logs/stdio";
     assert_eq!(page.attributes("#logs a", "href"), [format!("../{log}"), format!("../{log}/text")]);
     assert_eq!(site.get("/builders/linux/builds/1/steps/test%20it/logs").await.texts("h1"), ["test it"]);
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_change_leads_to_the_builds_it_went_into() {
+    // Change 2 went into a build of `mac/arm` as well, which runs; change 9 into none.
+    let with_it = |builder: &str, number: i64| Build {
+        source_stamps: vec![SourceStamp { changes: vec![change(2)], ..stamp(None) }],
+        ..build(builder, number)
+    };
+    let mut events = history();
+    events.push(Event::ChangeAdded { change: change(9) });
+    let site = Site::start("", events).await;
+    site.server.hub.record(Event::BuildStarted { build: with_it("mac/arm", 1) }).await.unwrap();
+    let list = site.get("/changes").await;
+    assert_eq!(list.texts("td:first-child"), ["#9", "#3", "#2", "#1"]);
+    assert_eq!(list.texts("td.several"), ["", "linux #2", "mac/arm #1 linux #1", "mac/arm #0 linux #0"]);
+    assert_eq!(list.attributes("td.several a", "href")[1], "./builders/mac%2Farm/builds/1");
+    let signs = list.attributes("td.several .sign", "aria-label");
+    assert_eq!(signs, ["failure", "running", "failure", "warnings", "success"]);
+
+    let page = site.get("/changes/2").await;
+    assert_eq!(page.texts("table.builds td.result"), ["running", "failure"]);
+    assert_eq!(
+        page.attributes("table.builds td.number a", "href"),
+        ["../builders/mac%2Farm/builds/1", "../builders/linux/builds/1"]
+    );
+    assert_eq!(site.get("/changes/9").await.texts("p.empty"), ["No build with this change has been started."]);
+
+    // Its page goes on with what becomes of it.
+    let seq = page.attributes("main", "data-seq").remove(0);
+    let mut live = site.live("changes/2", &seq).await;
+    assert_eq!(live.next().await.unwrap()["live"], true);
+    site.server.hub.record(Event::BuildStarted { build: with_it("docs", 0) }).await.unwrap();
+    assert!(live.next().await.unwrap().to_string().contains("builders/docs/builds/0"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn of_a_change_that_went_everywhere_the_latest_builds_are_named() {
+    let site = Site::usual().await;
+    let with = |number| Build {
+        source_stamps: vec![SourceStamp { changes: vec![change(3)], ..stamp(None) }],
+        ..build("docs", number)
+    };
+    let begun: Vec<Event> = (0..120).map(|number| Event::BuildStarted { build: with(number) }).collect();
+    site.server.hub.record_all(begun, Vec::new()).await.unwrap();
+    let list = site.get("/changes").await;
+    let named: Vec<String> = (112..120).rev().map(|number| format!("docs #{number}")).collect();
+    assert_eq!(list.texts("td.several")[0], format!("{} more", named.join(" ")));
+    assert_eq!(list.attributes("td.several a", "href")[8], "./changes/3");
+    let page = site.get("/changes/3").await;
+    assert_eq!(page.texts("table.builds td.number a").len(), 100);
+    assert!(page.texts("main section .muted").contains(&"The latest 100 builds are shown.".to_owned()));
     site.stop().await;
 }
 

@@ -29,6 +29,7 @@ pub enum Page {
     Workers,
     Worker(String),
     Changes,
+    Change(String),
 }
 
 impl Page {
@@ -56,7 +57,7 @@ impl Page {
             },
             Some("one_line_per_build") => next().map_or(Page::Recent, Page::RecentOf),
             Some("buildslaves") => next().map_or(Page::Workers, Page::Worker),
-            Some("changes") => Page::Changes,
+            Some("changes") => next().map_or(Page::Changes, Page::Change),
             Some(_) => return None,
         };
         // Whatever stands below it is another page.
@@ -78,7 +79,8 @@ impl Page {
             | Page::Recent
             | Page::Workers
             | Page::Worker(_)
-            | Page::Changes => Interest::Everything,
+            | Page::Changes
+            | Page::Change(_) => Interest::Everything,
         }
     }
 
@@ -112,6 +114,7 @@ impl Page {
             Page::Workers => pages::workers::page(visitor.viewer().await?).await,
             Page::Worker(worker) => pages::worker::page(visitor.viewer().await?, Path::from(worker)).await,
             Page::Changes => pages::changes::page(visitor.viewer().await?).await,
+            Page::Change(number) => pages::change::page(visitor.viewer().await?, Path::from(number)).await,
         }
     }
 }
@@ -139,6 +142,7 @@ mod tests {
             ("builders/a/builds/7", Page::Build(text("a"), text("7"))),
             ("builders/a/builds/7/steps/b%20c", Page::Step(text("a"), text("7"), text("b c"))),
             ("buildslaves/w", Page::Worker(text("w"))),
+            ("changes/7", Page::Change(text("7"))),
         ] {
             assert_eq!(Page::at(address), Some(page), "{address}");
         }
