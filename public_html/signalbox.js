@@ -218,9 +218,11 @@ const times = (() => {
         address.searchParams.set("seq", seq);
         address.searchParams.set("version", version);
         address.searchParams.set("user", main.dataset.user);
-        if (offlineSince) say("catching-up", "catching up");
         const opened = new WebSocket(address);
         socket = opened;
+        opened.onopen = () => {
+            if (socket === opened && offlineSince) say("catching-up", "catching up");
+        };
         opened.onmessage = (event) => {
             if (socket === opened) take(JSON.parse(event.data));
         };
