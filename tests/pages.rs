@@ -161,13 +161,15 @@ async fn lines_are_found_in_a_log_and_lead_to_their_place() {
     let page = site.get(&format!("{path}?find=GREEN+%26&lines=x")).await;
     assert_eq!((page.status, page.header("cache-control")), (StatusCode::OK, "private, no-cache"));
     assert_eq!(page.texts("pre.log"), ["3green & good"]);
-    assert_eq!(page.texts("pre.log .ansi32"), ["green & good"]);
+    assert_eq!(page.texts("pre.log .ansi32"), ["green &", "good"]);
+    assert_eq!(page.texts("pre.log mark"), ["green &"]);
     assert_eq!(page.attributes("pre.log a", "href"), [format!("{up}{path}#L3")]);
     assert_eq!(page.texts(".found"), ["One line holds this text."]);
     assert_eq!(page.attributes(".log-head input", "value"), ["GREEN &"]);
     assert!(page.text.trim_end().ends_with("</html>"));
     let page = site.get(&format!("{path}?find=%3Cb%3E")).await;
-    assert_eq!(page.texts("pre.log .stderr"), ["something <b>broke</b>"]);
+    assert_eq!(page.texts("pre.log .stderr"), ["something", "<b>", "broke</b>"]);
+    assert_eq!(page.texts("pre.log mark"), ["<b>"]);
     let page = site.get(&format!("{path}/?find=o")).await;
     assert_eq!(page.texts("pre.log a"), ["2", "3", "4", "5"]);
     assert_eq!(page.attributes("pre.log a", "href")[0], format!("{up}/..{path}#L2"));

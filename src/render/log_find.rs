@@ -56,6 +56,8 @@ pub struct FoundLine {
     /// Counted from 1.
     pub number: i64,
     shown: Vec<Segment>,
+    /// Where the text is in what is shown, codes aside.
+    marks: Vec<Range<usize>>,
     /// There is more of the line than is shown, before and after it.
     cut: (bool, bool),
 }
@@ -187,7 +189,12 @@ impl LogFind {
             false => boundary(&text, place.start.saturating_sub(BEFORE.min(most / 4))),
         };
         let (shown, more) = window(&self.held, from, most);
-        FoundLine { number: self.line, shown, cut: (self.begun_before || from > 0, more) }
+        FoundLine {
+            number: self.line,
+            shown,
+            marks: self.wanted.marks(&text, from),
+            cut: (self.begun_before || from > 0, more),
+        }
     }
 }
 
@@ -196,6 +203,14 @@ impl Wanted {
         match self {
             Wanted::Text(text) => text.find(line).map(|place| place.range()),
             Wanted::Errors => error_lines::find(line),
+        }
+    }
+
+    /// Where in what is shown of a line, which begins at `from`.
+    fn marks(&self, line: &[u8], from: usize) -> Vec<Range<usize>> {
+        match self {
+            Wanted::Text(text) => text.find_iter(&line[from..]).take(SHOWN).map(|place| place.range()).collect(),
+            Wanted::Errors => Vec::new(),
         }
     }
 
@@ -227,7 +242,7 @@ impl FoundLine {
         if self.cut.0 {
             html.add(&dots(self.shown.first()), out);
         }
-        self.shown.iter().for_each(|segment| html.add(segment, out));
+        self.marked(&mut html, out);
         let mut end = Segment { channel: Channel::Stdout, bytes: Vec::new() };
         if self.cut.1 {
             end = dots(self.shown.last());
@@ -235,6 +250,40 @@ impl FoundLine {
         end.bytes.push(b'\n');
         html.add(&end, out);
         html.finish(out);
+    }
+}
+
+impl FoundLine {
+    /// Adds what is shown, with what was looked for marked.
+    fn marked(&self, html: &mut LogHtml, out: &mut String) {
+        let (mut at, mut marks) = (0, self.marks.iter().peekable());
+        for Segment { channel, bytes } in &self.shown {
+            let mut add = |bytes: &[u8], marked| {
+                html.mark(marked);
+                html.add(&Segment { channel: *channel, bytes: bytes.to_vec() }, out);
+            };
+            for part in parts(bytes) {
+                let mut text = match part {
+                    Part::Text(text) | Part::Unfinished(text) => text,
+                    Part::Code(code) => {
+                        add(code, false);
+                        continue;
+                    }
+                };
+                while !text.is_empty() {
+                    marks.next_if(|mark| mark.end <= at);
+                    let (marked, end) = match marks.peek() {
+                        Some(mark) if mark.start <= at => (true, mark.end),
+                        Some(mark) => (false, mark.start),
+                        None => (false, usize::MAX),
+                    };
+                    let (now, later) = text.split_at(text.len().min(end - at));
+                    add(now, marked);
+                    (at, text) = (at + now.len(), later);
+                }
+            }
+        }
+        html.mark(false);
     }
 }
 
@@ -353,8 +402,9 @@ mod tests {
         let whole = find("RöDER", &[(Channel::Stderr, text)]);
         assert_eq!(
             whole,
-            "<a id=\"L2\" href=\"log#L2\">2</a><span class=\"stderr\">x </span><span class=\"stderr ansi31\">R</span>\
-             <span class=\"stderr ansi31 ansi1\">öd</span><span class=\"stderr\">Er &lt;b&gt;</span>\n"
+            "<a id=\"L2\" href=\"log#L2\">2</a><span class=\"stderr\">x </span><mark class=\"stderr ansi31\">R</mark>\
+             <mark class=\"stderr ansi31 ansi1\">öd</mark><mark class=\"stderr\">Er</mark>\
+             <span class=\"stderr\"> &lt;b&gt;</span>\n"
         );
         for cut in 1..text.len() {
             let pieces = [(Channel::Stderr, &text[..cut]), (Channel::Stderr, &text[cut..])];
@@ -367,8 +417,20 @@ mod tests {
         let out = find("ab", &[(Channel::Stdout, b"\nxa"), (Channel::Stderr, b"b\n"), (Channel::Stdout, b"a\nb\n")]);
         assert_eq!(
             out,
-            "<a id=\"L2\" href=\"log#L2\">2</a><span class=\"stdout\">xa</span><span class=\"stderr\">b</span>\n"
+            "<a id=\"L2\" href=\"log#L2\">2</a><span class=\"stdout\">x</span><mark class=\"stdout\">a</mark>\
+             <mark class=\"stderr\">b</mark>\n"
         );
+    }
+
+    #[test]
+    fn each_place_in_a_line_is_marked() {
+        let out = find("aa", &[(Channel::Stdout, b"aaa Aa <aa>aa\n")]);
+        let marked: Vec<&str> = out.split("<mark class=\"stdout\">").skip(1).collect();
+        assert_eq!(
+            marked.iter().map(|rest| &rest[..9]).collect::<Vec<_>>(),
+            ["aa</mark>", "Aa</mark>", "aa</mark>", "aa</mark>"]
+        );
+        assert!(out.ends_with("&gt;</span><mark class=\"stdout\">aa</mark>\n"), "{out}");
     }
 
     #[test]
@@ -378,7 +440,10 @@ mod tests {
             let start = place / 2;
             let line = format!("{}Needle{}\nneedle", "ä".repeat(start), "é".repeat(150_000));
             let whole = find("needle", &[(Channel::Stdout, line.as_bytes())]);
-            let expected = format!("<span class=\"stdout\">…{before}Needle{}…</span>\n", "é".repeat(SHOWN - 6 - 100));
+            let after = "é".repeat(SHOWN - 6 - 100);
+            let expected = format!(
+                "<span class=\"stdout\">…{before}</span><mark class=\"stdout\">Needle</mark><span class=\"stdout\">{after}…</span>\n"
+            );
             let (first, rest) = whole.split_once("</a>").unwrap();
             assert_eq!(first, "<a id=\"L1\" href=\"log#L1\">1", "{place}");
             let (shown, last) = rest.split_once("<a id=\"L2\"").unwrap();
@@ -423,6 +488,7 @@ mod tests {
     fn long_lines_that_match_at_once_are_cut_at_their_end_only() {
         let line = format!("needle{}\n", "x".repeat(2_000));
         let out = find("needle", &[(Channel::Header, line.as_bytes())]);
-        assert!(out.contains(&format!("\"header\">needle{}…</span>\n", "x".repeat(SHOWN - 6))), "{out}");
+        let rest = "x".repeat(SHOWN - 6);
+        assert!(out.contains(&format!(">needle</mark><span class=\"header\">{rest}…</span>\n")), "{out}");
     }
 }

@@ -22,10 +22,21 @@ pub struct LogHtml {
     channel: Channel,
     colour: Option<u8>,
     bold: bool,
-    /// The class of the span that is open.
-    open: Option<String>,
+    /// What is added is what somebody looks for.
+    marked: bool,
+    /// How the text in the element that is open looks.
+    open: Option<Look>,
     /// Bytes of `channel` that are not a whole character or code yet.
     rest: Vec<u8>,
+}
+
+/// How text looks: what its element is and which classes it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    channel: Channel,
+    colour: Option<u8>,
+    bold: bool,
+    marked: bool,
 }
 
 impl LogHtml {
@@ -44,6 +55,7 @@ impl LogHtml {
             channel: Channel::Stdout,
             colour: None,
             bold: false,
+            marked: false,
             open: None,
             rest: Vec::new(),
         }
@@ -87,6 +99,11 @@ impl LogHtml {
             };
         }
         self.rest = text.to_vec();
+    }
+
+    /// Marks what is added from now on, or no more.
+    pub fn mark(&mut self, marked: bool) {
+        self.marked = marked;
     }
 
     /// Ends the log: what was incomplete is shown as it is, and the span closed.
@@ -169,25 +186,19 @@ impl LogHtml {
         }
     }
 
-    /// Opens the span for the text that comes, unless it is open.
+    /// Opens the element for the text that comes, unless it is open.
     fn span(&mut self, out: &mut String) {
-        let mut class = self.channel.word().to_owned();
-        if let Some(colour) = self.colour {
-            class.push_str(&format!(" ansi{colour}"));
-        }
-        if self.bold {
-            class.push_str(" ansi1");
-        }
-        if self.open.as_ref() != Some(&class) {
+        let look = Look { channel: self.channel, colour: self.colour, bold: self.bold, marked: self.marked };
+        if self.open != Some(look) {
             self.close(out);
-            out.push_str(&format!("<span class=\"{class}\">"));
-            self.open = Some(class);
+            look.open(out);
+            self.open = Some(look);
         }
     }
 
     fn close(&mut self, out: &mut String) {
-        if self.open.take().is_some() {
-            out.push_str("</span>");
+        if let Some(look) = self.open.take() {
+            out.push_str(&format!("</{}>", look.element()));
         }
     }
 
@@ -210,6 +221,23 @@ impl LogHtml {
                 _ => {}
             }
         }
+    }
+}
+
+impl Look {
+    fn element(self) -> &'static str {
+        if self.marked { "mark" } else { "span" }
+    }
+
+    fn open(self, out: &mut String) {
+        out.push_str(&format!("<{} class=\"{}", self.element(), self.channel.word()));
+        if let Some(colour) = self.colour {
+            out.push_str(&format!(" ansi{colour}"));
+        }
+        if self.bold {
+            out.push_str(" ansi1");
+        }
+        out.push_str("\">");
     }
 }
 
@@ -308,6 +336,18 @@ mod tests {
                 "cut at {cut}"
             );
         }
+    }
+
+    #[test]
+    fn marked_text_keeps_its_look() {
+        let (mut log, mut out) = (LogHtml::new(0), String::new());
+        for (marked, text) in [(false, "a\u{1b}[31m"), (true, "b"), (true, "c\n"), (false, "d")] {
+            log.mark(marked);
+            log.add(&Segment { channel: Channel::Stdout, bytes: text.as_bytes().to_vec() }, &mut out);
+        }
+        log.finish(&mut out);
+        let first = "<span class=\"stdout\">a</span><mark class=\"stdout ansi31\">bc</mark>\n";
+        assert!(out.contains(first) && out.ends_with("<span class=\"stdout ansi31\">d</span>"), "{out}");
     }
 
     #[test]
