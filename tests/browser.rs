@@ -50,7 +50,7 @@ const content = (page) => {
         one.removeAttribute('aria-valuenow');
         one.firstElementChild.removeAttribute('width');
     });
-    return main.innerHTML;
+    return page.title + '\\n' + main.innerHTML;
 };
 return fetch(location.href).then((answer) => answer.text()).then((text) => {
     const [shown, fresh] = [content(document), content(new DOMParser().parseFromString(text, 'text/html'))];
@@ -90,6 +90,7 @@ async fn a_forced_build_goes_from_pending_to_green_on_every_page_without_a_reloa
     let build = browser.open_window(&at("/builders/linux/builds/0")).await;
     is_live(&browser).await;
     browser.run("window.loadedOnce = true; document.querySelector('input[name=comments]').value = 'typed'").await;
+    assert_eq!(browser.run("return document.title").await, "● linux #0 building · Widget");
     becomes(&browser, "its second step", "return document.querySelectorAll('.steps li.running').length === 1").await;
     let typed = browser.run("return document.querySelector('input[name=comments]').value").await;
     assert_eq!(typed, "typed", "what somebody types stays while the page changes");

@@ -32,6 +32,28 @@ async fn the_front_page_says_what_is_red_since_when_and_whose() {
 }
 
 #[actix::test]
+async fn tabs_say_what_is_red() {
+    let site = Site::usual().await;
+    let titles = [
+        ("/", "1 red · Home"),
+        ("/waterfall", "1 red · Waterfall"),
+        ("/waterfall?builder=docs", "Waterfall"),
+        ("/builders", "1 red · Builders"),
+        ("/builders/linux", "✗ linux failed test it"),
+        ("/builders/mac%2Farm", "! mac/arm warnings test it"),
+        ("/builders/docs", "docs"),
+        ("/builders/linux/builds/0", "✓ linux #0 build successful"),
+        ("/builders/linux/builds/2", "✗ linux #2 failed test it"),
+    ];
+    for (path, title) in titles {
+        let page = site.get(path).await;
+        assert_eq!(page.texts("head title"), [format!("{title} · Widget <Foundry>")], "{path}");
+        assert_eq!(page.attributes("main [data-title]", "data-title"), [title], "{path}");
+    }
+    site.stop().await;
+}
+
+#[actix::test]
 async fn every_page_of_a_build_is_there() {
     let site = Site::usual().await;
     let page = site.get("/builders/linux").await;

@@ -12,6 +12,19 @@ pub fn word(results: Option<Results>) -> &'static str {
     class(results)
 }
 
+/// The sign of a result where only text goes.
+pub fn sign(results: Option<Results>) -> &'static str {
+    match results {
+        None => "●",
+        Some(Results::Success) => "✓",
+        Some(Results::Warnings) => "!",
+        Some(Results::Failure) => "✗",
+        Some(Results::Skipped) => "–",
+        Some(Results::Exception | Results::Cancelled) => "‼",
+        Some(Results::Retry) => "↻",
+    }
+}
+
 /// What a build's text says, as one line: `failed compile`.
 pub fn line(text: &[String]) -> String {
     text.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")

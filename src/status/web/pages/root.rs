@@ -9,6 +9,7 @@ use super::log::Place;
 use super::log_end;
 use super::progress::{self, Progress};
 use super::streak::{self, Streak};
+use super::tab;
 use crate::db::{builders, builds, requests, workers};
 use crate::master::Outlook;
 use crate::master::authz::{Action, Who};
@@ -49,7 +50,8 @@ pub async fn page(visitor: Visitor) -> Result<HttpResponse, Fault> {
         templates: viewer.template_problems(),
         forms,
     };
-    viewer.page("root", "Home", "", move || view(&facts, context)).await
+    let title = tab::overview("Home", &facts.builders, &facts.last, &facts.running);
+    viewer.page("root", &title, "", move || view(&facts, context)).await
 }
 
 struct Facts {
