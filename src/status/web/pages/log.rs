@@ -77,16 +77,18 @@ pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
         return Ok(if request.method() == Method::HEAD { answer.finish() } else { answer.streaming(body) });
     }
     let range = Range::of(viewer.fields().get("lines"), &found.log)?;
+    let whole_and_short = range == Range::All && found.log.finished && found.log.bytes <= SHORT;
+    let is_streamed = range == Range::All && !whole_and_short;
     let log = found.log.clone();
     found.errors = viewer.read(move |reader| reader.errors(&log)).await?;
     let text = around(&viewer, &found, &view(&found, &range, viewer.links()))?;
-    if request.method() == Method::HEAD {
+    if is_streamed && request.method() == Method::HEAD {
         return Ok(answer.finish());
     }
     let (head, tail) = text.split_once(HERE).unwrap_or((&text, ""));
     let (first, count) = match range {
         Range::Lines { first, count } => (first, count),
-        Range::All if found.log.finished && found.log.bytes <= SHORT => (0, i64::MAX),
+        Range::All if whole_and_short => (0, i64::MAX),
         Range::All => {
             let writer = Writer::Page { head: Some(head.to_owned()), tail: tail.to_owned(), html: LogHtml::new(0) };
             return Ok(answer.streaming(follow(&viewer, found, writer).await?));
