@@ -459,24 +459,29 @@ async fn the_waterfalls_help_is_a_form_of_all_its_arguments() {
 #[actix::test]
 async fn what_is_not_there_is_named_and_bad_numbers_too() {
     let site = Site::usual().await;
-    for (path, words) in [
-        ("/builders/nosuch", "there is no builder \"nosuch\""),
-        ("/builders/linux/builds/99", "builder \"linux\" has no build 99"),
-        ("/builders/linux/builds/x", "\"x\" is no build number"),
-        ("/builders/linux/builds/1/steps/none", "linux #1 has no step \"none\""),
-        ("/builders/linux/builds/1/steps/compile/logs/none", "has no log \"none\""),
-        ("/buildslaves/nosuch", "there is no worker \"nosuch\""),
-        ("/changes/9999", "there is no change \"9999\""),
-        ("/changes/x", "there is no change \"x\""),
-        ("/one_line_per_build/nosuch", "there is no builder \"nosuch\""),
-        ("/nosuch.html", "there is nothing at /nosuch.html"),
-        ("/builders/%3Cscript%3E", "there is no builder \"<script>\""),
-        ("/builders/%FF%00", "there is no builder"),
+    for (path, words, parent) in [
+        ("/builders/nosuch", "there is no builder \"nosuch\"", "all builders"),
+        ("/builders/linux/builds/99", "builder \"linux\" has no build 99", "builder linux"),
+        ("/builders/linux/builds/x", "\"x\" is no build number", "builder linux"),
+        ("/builders/linux/builds/1/steps/none", "linux #1 has no step \"none\"", "build #1 of linux"),
+        ("/builders/linux/builds/1/steps/compile/logs/none", "has no log \"none\"", "step compile of linux #1"),
+        ("/builders/mac%2Farm/builds/9", "builder \"mac/arm\" has no build 9", "builder mac/arm"),
+        ("/buildslaves/nosuch", "there is no worker \"nosuch\"", "all workers"),
+        ("/changes/9999", "there is no change \"9999\"", "all changes"),
+        ("/changes/x", "there is no change \"x\"", "all changes"),
+        ("/one_line_per_build/nosuch", "there is no builder \"nosuch\"", "all builders"),
+        ("/nosuch.html", "there is nothing at /nosuch.html", "the front page"),
+        ("/builders/%3Cscript%3E", "there is no builder \"<script>\"", "all builders"),
+        ("/builders/%3Cscript%3E/builds/x", "\"x\" is no build number", "builder <script>"),
+        ("/builders/%FF%00", "there is no builder", "all builders"),
     ] {
         let page = site.get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         assert!(page.texts(".headline").join("").contains(words), "{path}: {}", page.text);
-        assert_eq!(page.attributes("main a", "href").len(), 1, "{path}");
+        assert_eq!(page.texts("main a"), [parent], "{path}");
+        let href = page.attributes("main a", "href").remove(0);
+        let there = site.get(&format!("/{}", href.trim_start_matches("../").trim_start_matches("./"))).await;
+        assert!(there.status == StatusCode::OK || parent == "builder <script>", "{path}: {href}");
         assert!(!page.text.contains("<script>"), "{path}");
     }
     for (path, argument) in [

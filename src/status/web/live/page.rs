@@ -1,6 +1,6 @@
 //! Which pages are live, what concerns each, and its content as it now stands.
 
-use super::super::fault::Fault;
+use super::super::fault::{Fault, short};
 use super::super::kept::Made;
 use super::super::pages;
 use super::super::site::Site;
@@ -62,6 +62,24 @@ impl Page {
         };
         // Whatever stands below it is another page.
         next().is_none().then_some(page)
+    }
+
+    /// `builder linux`, as a link to it says.
+    pub fn name(&self) -> String {
+        match self {
+            Page::Root => "the front page".to_owned(),
+            Page::Waterfall => "the waterfall".to_owned(),
+            Page::Builders => "all builders".to_owned(),
+            Page::Builder(builder) => format!("builder {}", short(builder)),
+            Page::Build(builder, number) => format!("build #{number} of {}", short(builder)),
+            Page::Step(builder, number, step) => format!("step {} of {} #{number}", short(step), short(builder)),
+            Page::Recent => "recent builds".to_owned(),
+            Page::RecentOf(builder) => format!("recent builds of {}", short(builder)),
+            Page::Workers => "all workers".to_owned(),
+            Page::Worker(worker) => format!("worker {}", short(worker)),
+            Page::Changes => "all changes".to_owned(),
+            Page::Change(number) => format!("change #{}", short(number)),
+        }
     }
 
     /// The events after which it may look different.
