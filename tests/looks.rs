@@ -30,6 +30,7 @@ const PAGES: &[(&str, &str)] = &[
     ("build-running", "/builders/windows-x64/builds/3"),
     ("step", "/builders/linux-debug/builds/8/steps/test"),
     ("log", "/builders/linux-debug/builds/8/steps/test/logs/stdio"),
+    ("log-colours", "/builders/linux-debug/builds/8/steps/configure/logs/stdio"),
     ("log-find", "/builders/linux-debug/builds/8/steps/test/logs/stdio?find=torque"),
     ("recent", "/one_line_per_build"),
     ("workers", "/buildslaves"),
