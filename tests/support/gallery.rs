@@ -342,12 +342,12 @@ fn text(step: &str, how: Results) -> Vec<Segment> {
     let segment = |channel, text: String| Segment { channel, bytes: text.into_bytes() };
     let mut text =
         vec![segment(Channel::Header, format!("make {step}\n in dir /srv/worker/build (timeout 1200 secs)\n"))];
-    let lines: String =
-        (1..=40).map(|line| format!("[{line:>2}/40] \u{1b}[32mok\u{1b}[0m {step} part {line}\n")).collect();
-    text.push(segment(Channel::Stdout, lines));
     if step == "configure" {
         text.push(segment(Channel::Stdout, colours()));
     }
+    let lines: String =
+        (1..=40).map(|line| format!("[{line:>2}/40] \u{1b}[32mok\u{1b}[0m {step} part {line}\n")).collect();
+    text.push(segment(Channel::Stdout, lines));
     match how {
         Results::Failure => {
             let told = "test_torque_when_cold ... \u{1b}[31mFAILED\u{1b}[0m\nassertion failed: torque(-20) == 7.5\n  left: 7.1\n right: 7.5\n  at src/torque.c:118, called with a calibration table that was measured at another temperature and never converted\n";
