@@ -1,5 +1,5 @@
-// What pages do beyond being read: they tell times in the reader's zone and count on, they stay as a fresh load would show
-// them, and the waterfall is walked by arrows.
+// What pages do beyond being read: they tell times in the reader's zone and count on, they and their tabs stay as a fresh
+// load would show them, and the waterfall is walked by arrows.
 //
 // The server renders; this puts what it sends in place. Without it every page works, only not by itself.
 "use strict";
@@ -179,6 +179,24 @@ const times = (() => {
     };
 })();
 
+// What the tab says: the content tells it, and so it changes with that.
+const tab = (() => {
+    function told() {
+        const element = main && main.querySelector("[data-title]");
+        return element ? element.dataset.title : "";
+    }
+
+    // What stands behind it is the same all the time.
+    const before = told().trim().replace(/\s+/g, " ");
+    const rest = before && document.title.startsWith(before) ? document.title.slice(before.length) : "";
+
+    return {
+        tell() {
+            if (rest && told()) document.title = told() + rest;
+        },
+    };
+})();
+
 // Live pages.
 (() => {
     const sign = document.getElementById("live");
@@ -218,9 +236,11 @@ const times = (() => {
         address.searchParams.set("seq", seq);
         address.searchParams.set("version", version);
         address.searchParams.set("user", main.dataset.user);
-        if (offlineSince) say("catching-up", "catching up");
         const opened = new WebSocket(address);
         socket = opened;
+        opened.onopen = () => {
+            if (socket === opened && offlineSince) say("catching-up", "catching up");
+        };
         opened.onmessage = (event) => {
             if (socket === opened) take(JSON.parse(event.data));
         };
@@ -282,6 +302,7 @@ const times = (() => {
         times.prepare(fresh.content);
         morph(main, fresh.content);
         times.watch();
+        tab.tell();
     }
 
     // Makes the children of `old` like those of `fresh`, keeping what is the same: where the reader is, what they

@@ -8,7 +8,7 @@ use crate::support::site::{Site, history};
 use crate::support::wait::until;
 use serde_json::{Value, json};
 use signalbox::model::Event;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A builder whose steps end when the file `go` is there.
 const CONFIG: &str = "
@@ -27,6 +27,9 @@ c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(fo
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a server is away that was killed.
+const AWAY: Duration = Duration::from_secs(30);
+
 /// Waits until a script in the page in front says `true`.
 async fn becomes(browser: &Browser, what: &str, script: &str) {
     until(what, LIMIT, async || (browser.run(script).await == true).then_some(())).await;
@@ -36,13 +39,18 @@ async fn is_live(browser: &Browser) {
     becomes(browser, "the page to be live", "return document.getElementById('live').textContent === 'live'").await;
 }
 
-/// Whether the content is, element by element, that of the page as it is loaded now. What counts with time is left aside,
-/// as both were not made in the same moment.
+/// Whether the content is, element by element, that of the page as it is loaded now. Only how far something that goes on
+/// has come is left aside, as both were not made in the same moment.
 const AS_LOADED_NOW: &str = "
 const content = (page) => {
     const main = page.getElementById('content').cloneNode(true);
-    main.querySelectorAll('[data-count], .progress, .duration').forEach((one) => one.remove());
-    return main.innerHTML;
+    main.querySelectorAll('[data-count]').forEach((one) => { one.textContent = ''; });
+    main.querySelectorAll('svg[data-to]').forEach((one) => {
+        one.classList.remove('late');
+        one.removeAttribute('aria-valuenow');
+        one.firstElementChild.removeAttribute('width');
+    });
+    return page.title + '\\n' + main.innerHTML;
 };
 return fetch(location.href).then((answer) => answer.text()).then((text) => {
     const [shown, fresh] = [content(document), content(new DOMParser().parseFromString(text, 'text/html'))];
@@ -82,6 +90,7 @@ async fn a_forced_build_goes_from_pending_to_green_on_every_page_without_a_reloa
     let build = browser.open_window(&at("/builders/linux/builds/0")).await;
     is_live(&browser).await;
     browser.run("window.loadedOnce = true; document.querySelector('input[name=comments]').value = 'typed'").await;
+    assert_eq!(browser.run("return document.title").await, "● linux #0 building · Widget");
     becomes(&browser, "its second step", "return document.querySelectorAll('.steps li.running').length === 1").await;
     let typed = browser.run("return document.querySelector('input[name=comments]').value").await;
     assert_eq!(typed, "typed", "what somebody types stays while the page changes");
@@ -147,7 +156,7 @@ async fn after_a_kill_or_a_cut_each_page_is_what_a_fresh_load_shows() {
     relay.lead_to(server.address());
     catch_up(&browser, &windows).await;
 
-    // The server goes, in the middle of a build.
+    // The server goes for a while, in the middle of a build.
     std::fs::remove_file(server.basedir().join("go")).unwrap();
     server.post("/builders/linux/force", "forcescheduler=force").await;
     until("the build to run", LIMIT, async || {
@@ -155,9 +164,24 @@ async fn after_a_kill_or_a_cut_each_page_is_what_a_fresh_load_shows() {
         (builder["currentBuilds"] == json!([1])).then_some(())
     })
     .await;
-    relay.cut();
+    for path in ["/builders/linux/builds/1", "/builders/linux/builds/1/steps/hold", "/buildslaves/local"] {
+        windows.push((path, browser.open_window(&format!("{}{path}", relay.url)).await));
+        is_live(&browser).await;
+        browser.run("window.loadedOnce = true").await;
+    }
     server.kill();
+    let back = Instant::now() + AWAY;
     let_go(&server).await;
+    for (_, window) in &windows {
+        browser.show(window).await;
+        becomes(&browser, "being offline", &format!("{said}.startsWith('offline since ')")).await;
+        browser.run(&format!("window.since = {}", said.trim_start_matches("return "))).await;
+    }
+    tokio::time::sleep_until(back.into()).await;
+    for (path, window) in &windows {
+        browser.show(window).await;
+        assert_eq!(browser.run(&format!("{said} === window.since")).await, true, "{path}: it is away as long");
+    }
     server.restart();
     built(&server, 2).await;
     relay.lead_to(server.address());

@@ -147,5 +147,11 @@ async fn whatever_a_build_says_is_text() {
     assert_eq!(log.header("content-type"), "text/plain; charset=utf-8");
     assert_eq!(log.header("x-content-type-options"), "nosniff");
     assert!(log.text.contains("<script>"));
+    // Escape sequences that do more than colour are taken out, and what they held; what never ends is text.
+    let shown = site.get(&format!("{build}/steps/0/logs/{evil}")).await.texts("pre.log").remove(0);
+    for words in ["moved", "click", "after", "over", "colour", "\u{241b}["] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("javascript:") && !shown.contains("title") && !shown.contains("device"), "{shown}");
     site.stop().await;
 }

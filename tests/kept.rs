@@ -124,6 +124,31 @@ async fn it_is_compressed_for_those_who_take_it() {
     site.stop().await;
 }
 
+#[actix::test]
+async fn whoever_asks_for_the_head_is_told_the_same_without_a_body() {
+    let site = Site::usual().await;
+    let lines = "/builders/linux/builds/1/steps/compile/logs/stdio?lines=2";
+    for path in FINISHED.into_iter().chain([lines, "/", "/waterfall", "/builders/linux", "/json", "/json/changes"]) {
+        // First the one and then the other, whichever has to be made for it.
+        for methods in [["HEAD", "GET"], ["GET", "HEAD"]] {
+            let [one, other] = [site.request(methods[0], path).await, site.request(methods[1], path).await];
+            let (head, page) = if methods[0] == "HEAD" { (one, other) } else { (other, one) };
+            assert_eq!((head.status, head.text.as_str()), (StatusCode::OK, ""), "{path}");
+            assert_eq!(head.header("content-encoding"), "", "{path}");
+            for name in ["content-type", "vary", "cache-control", "content-security-policy"] {
+                assert_eq!(head.header(name), page.header(name), "{path}: {name}");
+            }
+            let tag = |answer: &Answer| answer.header("etag").replace("-gzip", "");
+            assert!(!tag(&head).is_empty() && tag(&head) == tag(&page), "{path}: {}", tag(&head));
+            assert!(!page.text.is_empty(), "{path}");
+        }
+        let head = site.request("HEAD", path).await;
+        let known = site.request_with("HEAD", path, &[("if-none-match", head.header("etag"))]).await;
+        assert_eq!(known.status, StatusCode::NOT_MODIFIED, "{path}");
+    }
+    site.stop().await;
+}
+
 /// More than may wait to read: only because one of them reads for all, nobody is asked to come back.
 #[actix::test]
 async fn what_many_want_at_once_is_made_once() {

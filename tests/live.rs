@@ -1,7 +1,8 @@
 //! Live pages: what the server sends to those that are open.
 
-use crate::support::facts::{build, builder, change, ended, step};
+use crate::support::facts::{build, builder, change, ended, log, step};
 use crate::support::site::{Answer, Live, Site};
+use crate::support::wait::until;
 use awc::error::WsClientError;
 use awc::ws::Message;
 use serde_json::{Value, json};
@@ -64,6 +65,51 @@ async fn shows(live: &mut Live, shown: &mut Option<(String, String)>, words: &st
 
 fn a_change(number: i64, who: &str) -> Event {
     Event::ChangeAdded { change: Change { who: who.to_owned(), ..change(number) } }
+}
+
+/// So many seconds from now.
+fn soon(seconds: i64) -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Time(since.as_micros() as i64 + seconds * 1_000_000)
+}
+
+#[actix::test]
+async fn what_only_counts_on_is_not_sent() {
+    let site = Site::usual().await;
+    let begun = Build { started: soon(-5), eta: Some(soon(60)), ..build("linux", 3) };
+    let (reference, running) = (begun.reference(), Step { started: Some(soon(-5)), ..step(&begun, 0, "compile") });
+    for event in [Event::BuildStarted { build: begun }, Event::StepStarted { build: reference.clone(), step: running }]
+    {
+        site.server.hub.record(event).await.unwrap();
+    }
+    let path = "/builders/linux";
+    let page = site.get(path).await;
+    let counted = |html: &str| html.split("data-count").nth(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+    let later = until("the page to count on", Duration::from_secs(30), async || {
+        let later = site.get(path).await;
+        (counted(&content(&later)) != counted(&content(&page))).then_some(later)
+    })
+    .await;
+    assert_eq!(of_whole_page(&later), of_whole_page(&page), "it is the same page");
+    let (address, seq) = of_whole_page(&page);
+    let mut live = site.live(&address, &seq).await;
+    assert_eq!(live.next().await, Some(json!({ "live": true })));
+    // The page does not show the one, and the other in a line that does not count.
+    let started = Event::LogStarted { build: reference.clone(), step: 0, log: log(9_999, "stdio") };
+    site.server.hub.record(started).await.unwrap();
+    let mut whole = site.live(&address, "0").await;
+    let sent = whole.next().await.unwrap();
+    assert_eq!(sent["version"], page.attributes("main", "data-version")[0], "rendered anew it is still the same");
+    assert_ne!(counted(sent["content"].as_str().unwrap()), counted(&content(&page)));
+    let text = vec!["one of ours".to_owned()];
+    let happened =
+        Event::BuildFinished { build: Build { number: 2, text, ..ended(&build("linux", 2), Results::Failure) } };
+    site.server.hub.record(happened).await.unwrap();
+    let mut shown = loaded(&page);
+    let said = shows(&mut live, &mut shown, "One of ours").await;
+    assert_eq!(said.len(), 1);
+    assert!(!said[0]["patch"].to_string().contains("data-count=\\\"left\\\""), "{}", said[0]["patch"]);
+    site.stop().await;
 }
 
 #[actix::test]

@@ -30,6 +30,7 @@ const PAGES: &[(&str, &str)] = &[
     ("build-running", "/builders/windows-x64/builds/3"),
     ("step", "/builders/linux-debug/builds/8/steps/test"),
     ("log", "/builders/linux-debug/builds/8/steps/test/logs/stdio"),
+    ("log-colours", "/builders/linux-debug/builds/8/steps/configure/logs/stdio"),
     ("log-find", "/builders/linux-debug/builds/8/steps/test/logs/stdio?find=torque"),
     ("recent", "/one_line_per_build"),
     ("workers", "/buildslaves"),
@@ -207,9 +208,15 @@ async fn paper_gets_the_content_alone_and_all_of_it() {
         [...document.querySelectorAll(one)].some((found) => found.checkVisibility()))";
     let cut = "return [...document.querySelectorAll('main *')].filter((one) => !one.closest('.changes, .visually-hidden') &&
         getComputedStyle(one).overflowY !== 'visible' && one.scrollHeight > one.clientHeight + 1).map((one) => one.className)";
-    for path in
-        ["/", "/waterfall", "/builders", "/builders/linux-debug", "/builders/linux-debug/builds/8", "/changes/2"]
-    {
+    for path in [
+        "/",
+        "/waterfall",
+        "/builders",
+        "/builders/linux-debug",
+        "/builders/linux-debug/builds/8",
+        "/builders/linux-debug/builds/8/steps/test/logs/stdio",
+        "/changes/2",
+    ] {
         browser.open(&format!("{}{path}", site.url)).await;
         assert_eq!(browser.run(seen).await, json!(["main"]), "{path}");
         assert_eq!(browser.run(cut).await, json!([]), "{path}");

@@ -1,7 +1,7 @@
 //! Pages: what they show, what they refuse, and what their forms do.
 
-use crate::support::facts::at;
-use crate::support::site::{Site, history};
+use crate::support::facts::{at, build, change, stamp};
+use crate::support::site::{CONFIG, Options, Site, history};
 use crate::support::wait::until;
 use actix_web::http::StatusCode;
 use futures::StreamExt;
@@ -9,6 +9,7 @@ use signalbox::db::outbox::{self, Delivery, State};
 use signalbox::db::{builds, logs, requests};
 use signalbox::model::*;
 use signalbox::status::web::ROUTES;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,6 +28,28 @@ async fn the_front_page_says_what_is_red_since_when_and_whose() {
     assert!(page.attributes("a.square", "class").contains(&"square failure".to_owned()));
     assert!(!page.text.contains("ann@example.org"), "mail addresses stay out");
     assert!(page.text.contains("Widget &lt;Foundry&gt;"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn tabs_say_what_is_red() {
+    let site = Site::usual().await;
+    let titles = [
+        ("/", "1 red · Home"),
+        ("/waterfall", "1 red · Waterfall"),
+        ("/waterfall?builder=docs", "Waterfall"),
+        ("/builders", "1 red · Builders"),
+        ("/builders/linux", "✗ linux failed test it"),
+        ("/builders/mac%2Farm", "! mac/arm warnings test it"),
+        ("/builders/docs", "docs"),
+        ("/builders/linux/builds/0", "✓ linux #0 build successful"),
+        ("/builders/linux/builds/2", "✗ linux #2 failed test it"),
+    ];
+    for (path, title) in titles {
+        let page = site.get(path).await;
+        assert_eq!(page.texts("head title"), [format!("{title} · Widget <Foundry>")], "{path}");
+        assert_eq!(page.attributes("main [data-title]", "data-title"), [title], "{path}");
+    }
     site.stop().await;
 }
 
@@ -62,6 +85,60 @@ async fn every_page_of_a_build_is_there() {
     let log = "../../../../../builders/linux/builds/1/steps/test%20it/logs/stdio";
     assert_eq!(page.attributes("#logs a", "href"), [format!("../{log}"), format!("../{log}/text")]);
     assert_eq!(site.get("/builders/linux/builds/1/steps/test%20it/logs").await.texts("h1"), ["test it"]);
+    site.stop().await;
+}
+
+#[actix::test]
+async fn a_change_leads_to_the_builds_it_went_into() {
+    // Change 2 went into a build of `mac/arm` as well, which runs; change 9 into none.
+    let with_it = |builder: &str, number: i64| Build {
+        source_stamps: vec![SourceStamp { changes: vec![change(2)], ..stamp(None) }],
+        ..build(builder, number)
+    };
+    let mut events = history();
+    events.push(Event::ChangeAdded { change: change(9) });
+    let site = Site::start("", events).await;
+    site.server.hub.record(Event::BuildStarted { build: with_it("mac/arm", 1) }).await.unwrap();
+    let list = site.get("/changes").await;
+    assert_eq!(list.texts("td:first-child"), ["#9", "#3", "#2", "#1"]);
+    assert_eq!(list.texts("td.several"), ["", "linux #2", "mac/arm #1 linux #1", "mac/arm #0 linux #0"]);
+    assert_eq!(list.attributes("td.several a", "href")[1], "./builders/mac%2Farm/builds/1");
+    let signs = list.attributes("td.several .sign", "aria-label");
+    assert_eq!(signs, ["failure", "running", "failure", "warnings", "success"]);
+
+    let page = site.get("/changes/2").await;
+    assert_eq!(page.texts("table.builds td.result"), ["running", "failure"]);
+    assert_eq!(
+        page.attributes("table.builds td.number a", "href"),
+        ["../builders/mac%2Farm/builds/1", "../builders/linux/builds/1"]
+    );
+    assert_eq!(site.get("/changes/9").await.texts("p.empty"), ["No build with this change has been started."]);
+
+    // Its page goes on with what becomes of it.
+    let seq = page.attributes("main", "data-seq").remove(0);
+    let mut live = site.live("changes/2", &seq).await;
+    assert_eq!(live.next().await.unwrap()["live"], true);
+    site.server.hub.record(Event::BuildStarted { build: with_it("docs", 0) }).await.unwrap();
+    assert!(live.next().await.unwrap().to_string().contains("builders/docs/builds/0"));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn of_a_change_that_went_everywhere_the_latest_builds_are_named() {
+    let site = Site::usual().await;
+    let with = |number| Build {
+        source_stamps: vec![SourceStamp { changes: vec![change(3)], ..stamp(None) }],
+        ..build("docs", number)
+    };
+    let begun: Vec<Event> = (0..120).map(|number| Event::BuildStarted { build: with(number) }).collect();
+    site.server.hub.record_all(begun, Vec::new()).await.unwrap();
+    let list = site.get("/changes").await;
+    let named: Vec<String> = (112..120).rev().map(|number| format!("docs #{number}")).collect();
+    assert_eq!(list.texts("td.several")[0], format!("{} more", named.join(" ")));
+    assert_eq!(list.attributes("td.several a", "href")[8], "./changes/3");
+    let page = site.get("/changes/3").await;
+    assert_eq!(page.texts("table.builds td.number a").len(), 100);
+    assert!(page.texts("main section .muted").contains(&"The latest 100 builds are shown.".to_owned()));
     site.stop().await;
 }
 
@@ -106,13 +183,15 @@ async fn lines_are_found_in_a_log_and_lead_to_their_place() {
     let page = site.get(&format!("{path}?find=GREEN+%26&lines=x")).await;
     assert_eq!((page.status, page.header("cache-control")), (StatusCode::OK, "private, no-cache"));
     assert_eq!(page.texts("pre.log"), ["3green & good"]);
-    assert_eq!(page.texts("pre.log .ansi32"), ["green & good"]);
+    assert_eq!(page.texts("pre.log .ansi32"), ["green &", "good"]);
+    assert_eq!(page.texts("pre.log mark"), ["green &"]);
     assert_eq!(page.attributes("pre.log a", "href"), [format!("{up}{path}#L3")]);
     assert_eq!(page.texts(".found"), ["One line holds this text."]);
     assert_eq!(page.attributes(".log-head input", "value"), ["GREEN &"]);
     assert!(page.text.trim_end().ends_with("</html>"));
     let page = site.get(&format!("{path}?find=%3Cb%3E")).await;
-    assert_eq!(page.texts("pre.log .stderr"), ["something <b>broke</b>"]);
+    assert_eq!(page.texts("pre.log .stderr"), ["something", "<b>", "broke</b>"]);
+    assert_eq!(page.texts("pre.log mark"), ["<b>"]);
     let page = site.get(&format!("{path}/?find=o")).await;
     assert_eq!(page.texts("pre.log a"), ["2", "3", "4", "5"]);
     assert_eq!(page.attributes("pre.log a", "href")[0], format!("{up}/..{path}#L2"));
@@ -155,6 +234,80 @@ async fn a_search_of_a_long_log_is_cut_and_leads_to_the_lines_around() {
     let around = site.get(&format!("/{place}")).await;
     assert!(around.attributes("pre.log a", "id").contains(&"L29999".to_owned()));
     assert_eq!(site.get(&format!("{path}?find=line+6")).await.texts("pre.log a")[0], "6");
+    site.stop().await;
+}
+
+/// The usual site, where the step that failed last says this.
+async fn site_that_said(text: String) -> Site {
+    let segment = |channel, bytes| Segment { channel, bytes };
+    let said = vec![
+        segment(Channel::Header, b"grep 'error: ' *\n".to_vec()),
+        segment(Channel::Stdout, text.into_bytes()),
+        segment(Channel::Header, b"program finished with exit code 2\n".to_vec()),
+    ];
+    let options = Options { config: CONFIG, texts: BTreeMap::from([(5_021, said)]) };
+    Site::with("", history(), options).await
+}
+
+#[actix::test]
+async fn errors_in_a_log_are_listed_beside_it_and_lead_to_their_lines() {
+    let fine = "fine\n".repeat(30);
+    let error = "\u{1b}[31mx.c:3: \u{1b}[1merror\u{1b}[0m: <b> is missing";
+    let site = site_that_said(format!("0 errors so far\n{fine}{error}\n{fine}1 error generated.\n{fine}")).await;
+    let (build, log) = ("builders/linux/builds/2", "builders/linux/builds/2/steps/test%20it/logs/stdio");
+    let page = site.get(&format!("/{log}")).await;
+    let lines = ["33 x.c:3: error: <b> is missing", "64 1 error generated."];
+    for list in [".log-errors.beside", ".log-errors.folded"] {
+        assert_eq!(page.texts(&format!("{list} li")), lines, "{list}");
+        assert_eq!(page.attributes(&format!("{list} a"), "href"), ["#L33", "#L64"], "{list}");
+    }
+    assert_eq!(page.texts(".log-errors h2, .log-errors summary"), ["2 lines look like errors"; 2]);
+    assert_eq!(page.attributes(".log-head p a", "href")[1], "#L33");
+    // Who is shown other lines is led to them all the same.
+    let some = site.get(&format!("/{log}?lines=60-70")).await;
+    let hrefs = some.attributes(".log-errors.beside a", "href");
+    assert!(hrefs[0].ends_with("/logs/stdio?lines=1-533#L33") && hrefs[1] == "#L64", "{hrefs:?}");
+
+    let front = site.get("/").await;
+    assert_eq!(front.texts("article.red .error-line"), ["x.c:3: error: <b> is missing"]);
+    assert_eq!(front.attributes("article.red .error-line a", "href"), [format!("./{log}#L33")]);
+    for (path, up) in [(build, "../../.."), (&format!("{build}/steps/test%20it"), "../../../../..")] {
+        let page = site.get(&format!("/{path}")).await;
+        assert_eq!(page.texts(".log-end .error-line"), ["Errors begin in line 33: x.c:3: error: <b> is missing"]);
+        assert_eq!(page.attributes(".log-end .error-line a", "href"), [format!("{up}/{log}#L33")], "{path}");
+    }
+    // Where nothing looks like an error nothing is said of it.
+    let calm = site.get("/builders/linux/builds/1/steps/compile/logs/stdio").await;
+    assert!(calm.texts(".log-errors").is_empty() && calm.texts(".log-head p a").contains(&"lines with “error”".into()));
+    site.stop().await;
+}
+
+#[actix::test]
+async fn of_a_long_log_the_end_is_looked_through_for_errors() {
+    let lines: String = (2..=60_001).map(|line| format!("{:>100} ERROR {line}\n", "")).collect();
+    let site = site_that_said(lines).await;
+    let log = "builders/linux/builds/2/steps/test%20it/logs/stdio";
+    let before = site.get("/").await;
+    assert!(before.texts(".error-line").is_empty(), "the front page waits for no long log");
+    let page = site.get(&format!("/{log}")).await;
+    let heading = page.texts(".log-errors h2").remove(0);
+    let said = heading.strip_suffix(" lines").and_then(|heading| heading.rsplit_once(' ')).unwrap();
+    assert!(said.0.ends_with(" lines look like errors in the last"), "{heading}");
+    let looked: i64 = said.1.replace(',', "").parse().unwrap();
+    assert!((30_000..50_000).contains(&looked), "{heading}");
+    let (hrefs, numbers) =
+        (page.attributes(".beside a", "href"), page.texts(".beside .number").into_iter().map(|n| n.parse().unwrap()));
+    let numbers: Vec<i64> = numbers.collect();
+    assert_eq!((numbers.len(), numbers[19], hrefs[19].as_str()), (20, 60_001, "#L60001"));
+    let first = format!("logs/stdio?lines={}-{}#L{}", numbers[0] - 500, numbers[0] + 500, numbers[0]);
+    assert!(hrefs[0].ends_with(&first) && numbers[0] == 60_002 - looked + 1, "{hrefs:?}");
+    assert_eq!(page.texts(".beside li.muted"), [format!("and {} more lines between", looked - 21)]);
+    // Once it is known the front page says it, too.
+    until("the front page to be made anew", Duration::from_secs(20), async || {
+        let front = site.get("/").await;
+        (front.texts(".error-line") == [format!("ERROR {}", numbers[0])]).then_some(())
+    })
+    .await;
     site.stop().await;
 }
 
@@ -306,24 +459,29 @@ async fn the_waterfalls_help_is_a_form_of_all_its_arguments() {
 #[actix::test]
 async fn what_is_not_there_is_named_and_bad_numbers_too() {
     let site = Site::usual().await;
-    for (path, words) in [
-        ("/builders/nosuch", "there is no builder \"nosuch\""),
-        ("/builders/linux/builds/99", "builder \"linux\" has no build 99"),
-        ("/builders/linux/builds/x", "\"x\" is no build number"),
-        ("/builders/linux/builds/1/steps/none", "linux #1 has no step \"none\""),
-        ("/builders/linux/builds/1/steps/compile/logs/none", "has no log \"none\""),
-        ("/buildslaves/nosuch", "there is no worker \"nosuch\""),
-        ("/changes/9999", "there is no change \"9999\""),
-        ("/changes/x", "there is no change \"x\""),
-        ("/one_line_per_build/nosuch", "there is no builder \"nosuch\""),
-        ("/nosuch.html", "there is nothing at /nosuch.html"),
-        ("/builders/%3Cscript%3E", "there is no builder \"<script>\""),
-        ("/builders/%FF%00", "there is no builder"),
+    for (path, words, parent) in [
+        ("/builders/nosuch", "there is no builder \"nosuch\"", "all builders"),
+        ("/builders/linux/builds/99", "builder \"linux\" has no build 99", "builder linux"),
+        ("/builders/linux/builds/x", "\"x\" is no build number", "builder linux"),
+        ("/builders/linux/builds/1/steps/none", "linux #1 has no step \"none\"", "build #1 of linux"),
+        ("/builders/linux/builds/1/steps/compile/logs/none", "has no log \"none\"", "step compile of linux #1"),
+        ("/builders/mac%2Farm/builds/9", "builder \"mac/arm\" has no build 9", "builder mac/arm"),
+        ("/buildslaves/nosuch", "there is no worker \"nosuch\"", "all workers"),
+        ("/changes/9999", "there is no change \"9999\"", "all changes"),
+        ("/changes/x", "there is no change \"x\"", "all changes"),
+        ("/one_line_per_build/nosuch", "there is no builder \"nosuch\"", "all builders"),
+        ("/nosuch.html", "there is nothing at /nosuch.html", "the front page"),
+        ("/builders/%3Cscript%3E", "there is no builder \"<script>\"", "all builders"),
+        ("/builders/%3Cscript%3E/builds/x", "\"x\" is no build number", "builder <script>"),
+        ("/builders/%FF%00", "there is no builder", "all builders"),
     ] {
         let page = site.get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         assert!(page.texts(".headline").join("").contains(words), "{path}: {}", page.text);
-        assert_eq!(page.attributes("main a", "href").len(), 1, "{path}");
+        assert_eq!(page.texts("main a"), [parent], "{path}");
+        let href = page.attributes("main a", "href").remove(0);
+        let there = site.get(&format!("/{}", href.trim_start_matches("../").trim_start_matches("./"))).await;
+        assert!(there.status == StatusCode::OK || parent == "builder <script>", "{path}: {href}");
         assert!(!page.text.contains("<script>"), "{path}");
     }
     for (path, argument) in [

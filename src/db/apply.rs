@@ -9,8 +9,8 @@ mod rows;
 mod worker_rows;
 
 pub(super) use rows::{
-    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildset, WrittenLink, WrittenLog,
-    WrittenRequest, WrittenStep,
+    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink,
+    WrittenLog, WrittenRequest, WrittenStep,
 };
 
 use super::engine::Conn;

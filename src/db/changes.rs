@@ -1,10 +1,10 @@
 //! Changes to the source.
 
-use super::DbError;
-use super::columns::{clean, clean_option, from_json, json};
+use super::columns::{clean, clean_option, from_json, json, results};
 use super::engine::{Conn, each};
-use super::schema::changes;
-use crate::model::{Change, Time};
+use super::schema::{build_changes, builders, builds, changes};
+use super::{DbError, builds as rows};
+use crate::model::{Build, BuildRef, Change, Results, Time};
 use diesel::prelude::*;
 use std::borrow::Cow;
 
@@ -87,6 +87,30 @@ pub fn between(conn: &mut Conn, from: Time, to: Time, limit: i64) -> Result<Vec<
         .select(Row::as_select())
         .load(conn.engine()?)?;
     all(rows)
+}
+
+/// The builds that a change went into, newest first, without steps.
+pub fn builds(conn: &mut Conn, change: i64, limit: i64) -> Result<Vec<Build>, DbError> {
+    let ids: Vec<i64> = build_changes::table
+        .filter(build_changes::change_number.eq(change))
+        .order(build_changes::build_id.desc())
+        .limit(limit.max(0))
+        .select(build_changes::build_id)
+        .load(conn.engine()?)?;
+    rows::of_ids(conn, &ids, false)
+}
+
+/// The same where only how they ended is of interest.
+pub fn outcomes(conn: &mut Conn, change: i64, limit: i64) -> Result<Vec<(BuildRef, Option<Results>)>, DbError> {
+    let rows: Vec<(String, i64, Option<i16>)> = build_changes::table
+        .inner_join(builds::table.inner_join(builders::table))
+        .filter(build_changes::change_number.eq(change))
+        .order(build_changes::build_id.desc())
+        .limit(limit.max(0))
+        .select((builders::name, builds::number, builds::results))
+        .load(conn.engine()?)?;
+    let outcome = |(builder, number, code)| Ok((BuildRef { builder, number }, results("builds.results", code)?));
+    rows.into_iter().map(outcome).collect()
 }
 
 #[derive(Insertable)]

@@ -99,6 +99,7 @@ fn write(conn: &mut Conn, batch: Batch) -> Result<u64, DbError> {
     insert_all!(conn, requests::table, &batch.requests);
     insert_all!(conn, builds::table, &batch.builds);
     insert_all!(conn, build_branches::table, &batch.branches);
+    insert_all!(conn, build_changes::table, &batch.build_changes);
     insert_all!(conn, request_builds::table, &batch.links);
     insert_all!(conn, steps::table, &batch.steps);
     insert_all!(conn, logs::table, &batch.logs);

@@ -11,6 +11,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    build_changes (change_number, build_id) {
+        change_number -> BigInt,
+        build_id -> BigInt,
+    }
+}
+
+diesel::table! {
     builder_events (id) {
         id -> BigInt,
         builder_id -> BigInt,
@@ -256,6 +263,7 @@ diesel::table! {
 
 diesel::joinable!(build_branches -> builders (builder_id));
 diesel::joinable!(build_branches -> builds (build_id));
+diesel::joinable!(build_changes -> builds (build_id));
 diesel::joinable!(builder_events -> builders (builder_id));
 diesel::joinable!(builder_workers -> builders (builder_id));
 diesel::joinable!(builds -> builders (builder_id));
@@ -271,6 +279,7 @@ diesel::joinable!(worker_connects -> workers (worker_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     build_branches,
+    build_changes,
     builder_events,
     builder_workers,
     builders,

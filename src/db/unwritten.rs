@@ -9,13 +9,13 @@
 
 use super::DbError;
 use super::apply::{
-    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildset, WrittenLink, WrittenLog,
-    WrittenRequest, WrittenStep,
+    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink,
+    WrittenLog, WrittenRequest, WrittenStep,
 };
 use super::engine::{Conn, each, insert_all, kept, update_all};
 use super::events::Prepared;
 use super::expectations::{self, Seconds};
-use super::schema::{build_branches, builds, buildsets, events, logs, request_builds, requests, steps};
+use super::schema::{build_branches, build_changes, builds, buildsets, events, logs, request_builds, requests, steps};
 use diesel::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(super) struct Unwritten {
     pub requests: Vec<WrittenRequest>,
     pub builds: Vec<WrittenBuild>,
     pub branches: Vec<WrittenBranch>,
+    pub changes: Vec<WrittenBuildChange>,
     pub links: Vec<WrittenLink>,
     pub steps: Vec<WrittenStep>,
     pub logs: Vec<WrittenLog>,
@@ -59,6 +60,7 @@ impl Unwritten {
         insert_all!(conn, requests::table, &self.requests);
         insert_all!(conn, builds::table, &self.builds);
         insert_all!(conn, build_branches::table, &self.branches);
+        insert_all!(conn, build_changes::table, &self.changes);
         insert_all!(conn, request_builds::table, &self.links);
         insert_all!(conn, steps::table, &self.steps);
         insert_all!(conn, logs::table, &self.logs);

@@ -7,7 +7,10 @@
 use super::html::escape_into;
 use super::times::brief;
 use crate::model::Time;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// A minute and more is told in whole minutes, where nobody needs the seconds.
@@ -77,6 +80,18 @@ impl Counted {
     }
 }
 
+/// HTML without what counts in it: the same at any moment, line by line, as long as nothing has happened.
+///
+/// Words lose themselves and keep the moment they are counted from; bars keep the moments they are empty and full at.
+pub fn still(html: &str) -> Cow<'_, str> {
+    static COUNTS: LazyLock<Regex> = LazyLock::new(|| {
+        let words = r#"(<span data-count="\w+" data-at="-?\d+">)[^<\n]*"#;
+        let bar = r#"<svg [^>\n]*(data-from="-?\d+" data-to="-?\d+")[^>\n]*><rect [^>\n]*>"#;
+        Regex::new(&format!("{words}|{bar}")).expect("written here and tested")
+    });
+    COUNTS.replace_all(html, "$1$2")
+}
+
 impl How {
     fn named(self) -> &'static str {
         match self {
@@ -124,6 +139,28 @@ mod tests {
         assert_eq!(Counted::left(NOW - seconds(8), NOW).words, "late by 8 s");
         assert_eq!(Counted::until(NOW + seconds(75_600), NOW).words, "in 21 h");
         assert_eq!(Counted::until(NOW, NOW).words, "now");
+    }
+
+    #[test]
+    fn what_counts_is_the_same_at_any_moment() {
+        let page = |now: Time, progress: u8| {
+            let words = [Counted::ago(NOW, now), Counted::taken(NOW, None, now), Counted::left(NOW, now)];
+            let words: Vec<String> = words.iter().map(Counted::element).collect();
+            let late = if progress > 50 { " late" } else { "" };
+            format!(
+                "<p>{}</p>\n<svg class=\"progress{late}\" aria-valuenow=\"{progress}\" data-from=\"1\" data-to=\"9\">\
+                 <rect width=\"{progress}%\" height=\"100%\"/></svg>\n<svg class=\"strip\"><rect width=\"3\"/></svg>\n",
+                words.join("</p>\n<p>")
+            )
+        };
+        let (before, after) = (page(NOW, 3), page(NOW + seconds(90), 60));
+        assert_ne!(before, after);
+        assert_eq!(still(&before), still(&after));
+        assert_eq!(still(&before).lines().count(), before.lines().count());
+        assert_ne!(still(&before), still(&before.replace("data-to=\"9\"", "data-to=\"8\"")));
+        assert_ne!(still(&before), still(&before.replace("width=\"3\"", "width=\"4\"")));
+        let ended = Counted::taken(NOW - seconds(8), Some(NOW), NOW).element();
+        assert_eq!(still(&ended), "8 s", "what has ended is words");
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! Log text as HTML: channels and colours as spans, lines numbered and linkable.
 //!
+//! Escape sequences that do anything else (move the cursor, set a title, lead elsewhere) are taken out.
+//!
 //! Text comes in pieces cut anywhere: within a character, a colour code or a line end. What is not complete yet waits
 //! for the next piece, so the same log gives the same page however it arrived.
 
 use super::html::escape;
+use super::log_style::Style;
 use crate::model::{Channel, Segment};
+use std::ops::RangeInclusive;
 
 /// The longest escape sequence taken for one; anything longer is text.
-const LONGEST_CODE: usize = 32;
+const LONGEST_CODE: usize = 64;
+
+/// The same for those that hold text of their own, a title or an address. They end with their line at the latest.
+const LONGEST_STRING: usize = 4096;
 
 /// Turns the segments of one log into HTML.
 #[derive(Debug)]
@@ -20,12 +27,21 @@ pub struct LogHtml {
     /// A `\r` came last: with a `\n` next it is one line end.
     after_return: bool,
     channel: Channel,
-    colour: Option<u8>,
-    bold: bool,
-    /// The class of the span that is open.
-    open: Option<String>,
+    style: Style,
+    /// What is added is what somebody looks for.
+    marked: bool,
+    /// How the text in the element that is open looks.
+    open: Option<Look>,
     /// Bytes of `channel` that are not a whole character or code yet.
     rest: Vec<u8>,
+}
+
+/// How text looks: what its element is and which classes it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    channel: Channel,
+    style: Style,
+    marked: bool,
 }
 
 impl LogHtml {
@@ -42,8 +58,8 @@ impl LogHtml {
             at_line_start: true,
             after_return: false,
             channel: Channel::Stdout,
-            colour: None,
-            bold: false,
+            style: Style::default(),
+            marked: false,
             open: None,
             rest: Vec::new(),
         }
@@ -55,7 +71,7 @@ impl LogHtml {
             self.give_up_rest(out);
             self.channel = segment.channel;
             // Colours belong to the channel they were set on.
-            (self.colour, self.bold) = (None, false);
+            self.style = Style::default();
         }
         let mut bytes = std::mem::take(&mut self.rest);
         bytes.extend_from_slice(&segment.bytes);
@@ -63,9 +79,9 @@ impl LogHtml {
         while let Some(&first) = text.first() {
             text = match first {
                 0x1b => match code(text) {
-                    Code::Whole { numbers, letter, length } => {
-                        if letter == b'm' {
-                            self.colours(numbers);
+                    Code::Whole { style, length } => {
+                        if let Some(numbers) = style {
+                            self.style.set(numbers);
                         }
                         &text[length..]
                     }
@@ -87,6 +103,11 @@ impl LogHtml {
             };
         }
         self.rest = text.to_vec();
+    }
+
+    /// Marks what is added from now on, or no more.
+    pub fn mark(&mut self, marked: bool) {
+        self.marked = marked;
     }
 
     /// Ends the log: what was incomplete is shown as it is, and the span closed.
@@ -169,47 +190,32 @@ impl LogHtml {
         }
     }
 
-    /// Opens the span for the text that comes, unless it is open.
+    /// Opens the element for the text that comes, unless it is open.
     fn span(&mut self, out: &mut String) {
-        let mut class = self.channel.word().to_owned();
-        if let Some(colour) = self.colour {
-            class.push_str(&format!(" ansi{colour}"));
-        }
-        if self.bold {
-            class.push_str(" ansi1");
-        }
-        if self.open.as_ref() != Some(&class) {
+        let look = Look { channel: self.channel, style: self.style, marked: self.marked };
+        if self.open != Some(look) {
             self.close(out);
-            out.push_str(&format!("<span class=\"{class}\">"));
-            self.open = Some(class);
+            look.open(out);
+            self.open = Some(look);
         }
     }
 
     fn close(&mut self, out: &mut String) {
-        if self.open.take().is_some() {
-            out.push_str("</span>");
+        if let Some(look) = self.open.take() {
+            out.push_str(&format!("</{}>", look.element()));
         }
     }
+}
 
-    fn colours(&mut self, numbers: &[u8]) {
-        let text = String::from_utf8_lossy(numbers);
-        let mut numbers = text.split(';').map(|number| number.parse::<u16>().unwrap_or(0));
-        while let Some(number) = numbers.next() {
-            match number {
-                0 => (self.colour, self.bold) = (None, false),
-                1 => self.bold = true,
-                22 => self.bold = false,
-                // 256 and true colours have no class; what follows belongs to them.
-                38 | 48 => match numbers.next() {
-                    Some(5) => drop(numbers.next()),
-                    Some(2) => drop(numbers.nth(2)),
-                    _ => {}
-                },
-                39 => self.colour = None,
-                30..=37 | 90..=97 => self.colour = u8::try_from(number).ok(),
-                _ => {}
-            }
-        }
+impl Look {
+    fn element(self) -> &'static str {
+        if self.marked { "mark" } else { "span" }
+    }
+
+    fn open(self, out: &mut String) {
+        out.push_str(&format!("<{} class=\"{}", self.element(), self.channel.word()));
+        self.style.classes(out);
+        out.push_str("\">");
     }
 }
 
@@ -243,8 +249,8 @@ pub(super) fn parts(mut text: &[u8]) -> impl Iterator<Item = Part<'_>> {
 
 enum Code<'a> {
     Whole {
-        numbers: &'a [u8],
-        letter: u8,
+        /// The numbers of one that sets colours and the like.
+        style: Option<&'a [u8]>,
         length: usize,
     },
     /// It may become one with the next piece.
@@ -252,22 +258,56 @@ enum Code<'a> {
     None,
 }
 
-/// The escape sequence at the start of `text`: `ESC [`, digits and `;`, a letter.
+/// The escape sequence at the start of `text` (ECMA-48 and ECMA-35).
 fn code(text: &[u8]) -> Code<'_> {
     match text.get(1) {
-        None => return Code::Incomplete,
-        Some(b'[') => {}
-        Some(_) => return Code::None,
-    }
-    let end = text[2..].iter().position(|byte| !(byte.is_ascii_digit() || *byte == b';'));
-    match end {
-        None if text.len() > LONGEST_CODE => Code::None,
         None => Code::Incomplete,
-        Some(end) if text[2 + end].is_ascii_alphabetic() => {
-            Code::Whole { numbers: &text[2..2 + end], letter: text[2 + end], length: end + 3 }
-        }
+        Some(b'[') => control(text),
+        Some(b']' | b'P' | b'X' | b'^' | b'_') => string(text),
+        // Another set of characters, as `tput sgr0` chooses one.
+        Some(b' '..=b'/') => ended(text, 1 + run(&text[1..], b' '..=b'/'), b'0'..=b'~'),
+        // Save, restore, and what keys send.
+        Some(b'7' | b'8' | b'=' | b'>') => Code::Whole { style: None, length: 2 },
         Some(_) => Code::None,
     }
+}
+
+/// `ESC [`, numbers, a letter.
+fn control(text: &[u8]) -> Code<'_> {
+    let numbers = &text[2..2 + run(&text[2..], b'0'..=b'?')];
+    let end = 2 + numbers.len();
+    let sets_style = text.get(end) == Some(&b'm') && numbers.iter().all(|byte| matches!(byte, b'0'..=b';'));
+    match ended(text, end + run(&text[end..], b' '..=b'/'), b'@'..=b'~') {
+        Code::Whole { length, .. } => Code::Whole { style: sets_style.then_some(numbers), length },
+        other => other,
+    }
+}
+
+/// With the byte at `end` if that may be the last of a sequence.
+fn ended(text: &[u8], end: usize, last: RangeInclusive<u8>) -> Code<'_> {
+    match text.get(end) {
+        _ if end >= LONGEST_CODE => Code::None,
+        None => Code::Incomplete,
+        Some(byte) if last.contains(byte) => Code::Whole { style: None, length: end + 1 },
+        Some(_) => Code::None,
+    }
+}
+
+/// `ESC ]`, text, and `ESC \` or a bell.
+fn string(text: &[u8]) -> Code<'_> {
+    let end = 2 + text[2..].iter().take_while(|byte| !matches!(byte, 0x07 | 0x1b | b'\n')).count();
+    match &text[end..] {
+        _ if end >= LONGEST_STRING => Code::None,
+        [] | [0x1b] => Code::Incomplete,
+        [0x07, ..] => Code::Whole { style: None, length: end + 1 },
+        [0x1b, b'\\', ..] => Code::Whole { style: None, length: end + 2 },
+        _ => Code::None,
+    }
+}
+
+/// How many bytes at the start lie in this range.
+fn run(bytes: &[u8], range: RangeInclusive<u8>) -> usize {
+    bytes.iter().take_while(|byte| range.contains(byte)).count()
 }
 
 #[cfg(test)]
@@ -297,10 +337,13 @@ mod tests {
 
     #[test]
     fn pieces_may_be_cut_anywhere() {
-        let text = "x\u{1b}[31;1mröd\u{1b}[0m ok\r\n\u{1b}[2Kdone \u{1b}(B\u{20ac}\r50%\n".as_bytes();
+        let text = "x\u{1b}[31;1mröd\u{1b}[0m ok\r\n\u{1b}[2Kdone \u{1b}(B\u{20ac}\r50%\n\u{1b}[?25l\u{1b}[38;2;1;2;3m\u{1b}]8;;\
+                    https://x.example.org/\u{1b}\\link\u{1b}]8;;\u{7} \u{1b}]0;title\n\u{1b}Pno end".as_bytes();
         let whole = html(&[(Channel::Stdout, text)]);
         assert!(whole.contains("<span class=\"stdout ansi31 ansi1\">röd</span>"), "{whole}");
-        assert!(whole.contains("done \u{241b}(B"), "{whole}");
+        assert!(whole.contains(">done \u{20ac}</span>"), "{whole}");
+        assert!(whole.contains("<span class=\"stdout ansi30\">link \u{241b}]0;title</span>\n"), "{whole}");
+        assert!(whole.ends_with("\u{241b}Pno end</span>"), "{whole}");
         for cut in 1..text.len() {
             assert_eq!(
                 html(&[(Channel::Stdout, &text[..cut]), (Channel::Stdout, &text[cut..])]),
@@ -308,6 +351,28 @@ mod tests {
                 "cut at {cut}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_code_is_text() {
+        let escape = |text: String| html(&[(Channel::Stdout, format!("\u{1b}{text}").as_bytes())]).contains('\u{241b}');
+        let (numbers, title) = (|count| "1;".repeat(count), |count| "x".repeat(count));
+        assert!(!escape(format!("[{}m", numbers(30))) && escape(format!("[{}m", numbers(40))));
+        assert!(!escape(format!("]{}\u{7}", title(4_000))) && escape(format!("]{}\u{7}", title(5_000))));
+        assert!(escape("[1;2\u{e4}m".to_owned()) && escape("]0;title".to_owned()) && escape("Z".to_owned()));
+        assert!(!escape("[>4;1mx".to_owned()) && !escape("7".to_owned()));
+    }
+
+    #[test]
+    fn marked_text_keeps_its_look() {
+        let (mut log, mut out) = (LogHtml::new(0), String::new());
+        for (marked, text) in [(false, "a\u{1b}[31m"), (true, "b"), (true, "c\n"), (false, "d")] {
+            log.mark(marked);
+            log.add(&Segment { channel: Channel::Stdout, bytes: text.as_bytes().to_vec() }, &mut out);
+        }
+        log.finish(&mut out);
+        let first = "<span class=\"stdout\">a</span><mark class=\"stdout ansi31\">bc</mark>\n";
+        assert!(out.contains(first) && out.ends_with("<span class=\"stdout ansi31\">d</span>"), "{out}");
     }
 
     #[test]

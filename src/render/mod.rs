@@ -7,9 +7,11 @@
 
 pub mod asdict;
 pub mod counted;
+mod error_lines;
 pub mod html;
 pub mod links;
 pub mod log_find;
+mod log_style;
 pub mod log_text;
 pub mod people;
 mod templates;

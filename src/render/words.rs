@@ -12,6 +12,19 @@ pub fn word(results: Option<Results>) -> &'static str {
     class(results)
 }
 
+/// The sign of a result where only text goes.
+pub fn sign(results: Option<Results>) -> &'static str {
+    match results {
+        None => "●",
+        Some(Results::Success) => "✓",
+        Some(Results::Warnings) => "!",
+        Some(Results::Failure) => "✗",
+        Some(Results::Skipped) => "–",
+        Some(Results::Exception | Results::Cancelled) => "‼",
+        Some(Results::Retry) => "↻",
+    }
+}
+
 /// What a build's text says, as one line: `failed compile`.
 pub fn line(text: &[String]) -> String {
     text.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")
@@ -37,6 +50,13 @@ pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// `1,000`
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub fn list(names: &[String]) -> String {
     match names {
@@ -54,6 +74,11 @@ mod tests {
     fn only_the_first_letter_is_raised() {
         assert_eq!(sentence(&["failed".to_owned(), "".to_owned(), "unitTests".to_owned()]), "Failed unitTests");
         assert_eq!(sentence(&[]), "");
+    }
+
+    #[test]
+    fn large_numbers_are_read_in_groups() {
+        assert_eq!([0, 999, 1_000, 20_045, 1_234_567].map(thousands), ["0", "999", "1,000", "20,045", "1,234,567"]);
     }
 
     #[test]

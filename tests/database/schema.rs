@@ -1,7 +1,7 @@
 //! The tables themselves.
 
 use super::model::happen;
-use crate::support::database::{Engine, Place, on_both_engines};
+use crate::support::database::{Engine, Place, close, on_both_engines};
 use crate::support::facts::*;
 use diesel::prelude::*;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
@@ -13,6 +13,7 @@ use std::path::Path;
 on_both_engines![
     migrations_run_up_down_and_up,
     every_foreign_key_is_enforced_and_indexed,
+    an_older_database_learns_which_builds_a_change_went_into,
     users_are_kept_with_their_attributes,
 ];
 
@@ -106,8 +107,42 @@ fn every_foreign_key_is_enforced_and_indexed(place: &Place) {
     }
 }
 
+fn an_older_database_learns_which_builds_a_change_went_into(place: &Place) {
+    fn make_older<C, DB>(mut conn: C, folder: &str)
+    where
+        DB: diesel::backend::Backend,
+        C: MigrationHarness<DB>,
+    {
+        let all = FileBasedMigrations::from_path(Path::new("migrations").join(folder)).unwrap();
+        let reverted = MigrationHarness::<DB>::revert_last_migration(&mut conn, all).unwrap();
+        assert_eq!(reverted.to_string(), "20260103000000");
+    }
+    let with = |number, changes: &[i64]| {
+        let stamp = |number: &i64| SourceStamp { changes: vec![change(*number)], ..stamp(Some("main")) };
+        Build { source_stamps: changes.iter().map(stamp).collect(), ..build("linux", number) }
+    };
+    let db = place.open();
+    let mut events = vec![Event::BuilderAdded { builder: builder("linux") }];
+    let builds = [with(0, &[7, 8, 7]), with(1, &[8]), with(2, &[]), build("linux", 3)];
+    events.extend(builds.map(|build| Event::BuildStarted { build }));
+    happen(&db, events);
+    close(db);
+    let rows = || place.texts("SELECT change_number || ' ' || build_id AS value FROM build_changes ORDER BY 1");
+    let written = rows();
+    assert_eq!(written, ["7 1", "8 1", "8 2"]);
+    match &place.location {
+        signalbox::db::Location::Sqlite(path) => {
+            make_older(SqliteConnection::establish(path.to_str().unwrap()).unwrap(), "sqlite");
+        }
+        signalbox::db::Location::Postgres(url) => make_older(PgConnection::establish(url).unwrap(), "postgres"),
+    }
+    close(place.open());
+    assert_eq!(rows(), written);
+}
+
 fn one_of_everything(db: &Db) {
-    let started = Build { requests: vec![1], ..build("linux", 0) };
+    let stamps = vec![SourceStamp { changes: vec![change(1)], ..stamp(Some("main")) }];
+    let started = Build { requests: vec![1], source_stamps: stamps, ..build("linux", 0) };
     let reference = started.reference();
     let compile = step(&started, 0, "compile");
     let mut end = ended(&started, Results::Success);

@@ -342,6 +342,9 @@ fn text(step: &str, how: Results) -> Vec<Segment> {
     let segment = |channel, text: String| Segment { channel, bytes: text.into_bytes() };
     let mut text =
         vec![segment(Channel::Header, format!("make {step}\n in dir /srv/worker/build (timeout 1200 secs)\n"))];
+    if step == "configure" {
+        text.push(segment(Channel::Stdout, colours()));
+    }
     let lines: String =
         (1..=40).map(|line| format!("[{line:>2}/40] \u{1b}[32mok\u{1b}[0m {step} part {line}\n")).collect();
     text.push(segment(Channel::Stdout, lines));
@@ -360,4 +363,15 @@ fn text(step: &str, how: Results) -> Vec<Segment> {
         _ => text.push(segment(Channel::Header, "program finished with exit code 0\n".to_owned())),
     }
     text
+}
+
+/// Everything a program can do with colours.
+fn colours() -> String {
+    let one = |codes: String| format!("\u{1b}[{codes}m{codes}\u{1b}[0m ");
+    let line = |codes: Vec<String>| codes.into_iter().map(one).collect::<String>() + "\n";
+    let row = |first: i32| line((first..first + 8).map(|code| code.to_string()).collect());
+    let bold = |first: i32| line((first..first + 8).map(|code| format!("1;97;{code}")).collect());
+    let effects =
+        ["1", "2", "3", "4", "7", "9", "7;31", "2;33", "4;9", "38;5;208", "48;5;24"].map(str::to_owned).to_vec();
+    ["checking for colours\n".to_owned(), row(30), row(90), row(40), row(100), bold(40), line(effects)].concat()
 }

@@ -173,13 +173,16 @@ impl Site {
     }
 
     pub async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
-        let request = self.client.get(format!("{}{path}", self.url));
-        self.ask(headers.iter().fold(request, |request, header| request.insert_header(*header))).await
+        self.request_with("GET", path, headers).await
     }
 
     pub async fn request(&self, method: &str, path: &str) -> Answer {
-        let method = method.parse().unwrap();
-        self.ask(self.client.request(method, format!("{}{path}", self.url))).await
+        self.request_with(method, path, &[]).await
+    }
+
+    pub async fn request_with(&self, method: &str, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+        let request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        self.ask(headers.iter().fold(request, |request, header| request.insert_header(*header))).await
     }
 
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {

@@ -1,6 +1,6 @@
 //! Builds, steps and logs from start to finish.
 
-use super::rows::{BuildEnd, WrittenBranch, WrittenBuild, WrittenLog, WrittenStep};
+use super::rows::{BuildEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenLog, WrittenStep};
 use super::{builder_rows, request_rows};
 use crate::db::columns::{clean, from_json, json, micros};
 use crate::db::engine::{Conn, each, kept};
@@ -45,6 +45,7 @@ fn insert(conn: &mut Conn, build: &Build, builder: i64) -> Result<KnownBuild, Db
     let unwritten = conn.unwritten();
     unwritten.builds.push(row);
     unwritten.branches.extend(WrittenBranch::all_of(build, id, builder));
+    unwritten.changes.extend(WrittenBuildChange::all_of(build, id));
     let mut known = KnownBuild::new(id, builder, build);
     for step in begun {
         let has_row = known.met(step);

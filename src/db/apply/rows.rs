@@ -68,6 +68,13 @@ pub(in crate::db) struct WrittenBranch {
 }
 
 #[derive(Insertable)]
+#[diesel(table_name = build_changes, treat_none_as_default_value = false)]
+pub(in crate::db) struct WrittenBuildChange {
+    change_number: i64,
+    build_id: i64,
+}
+
+#[derive(Insertable)]
 #[diesel(table_name = request_builds, treat_none_as_default_value = false)]
 pub(in crate::db) struct WrittenLink {
     pub request_id: i64,
@@ -214,6 +221,14 @@ impl WrittenBranch {
             build.source_stamps.iter().map(|stamp| columns::branch(stamp.branch.as_deref())).collect();
         let (started, finished) = (build.started.0, micros(build.finished));
         branches.into_iter().map(move |branch| WrittenBranch { build_id: id, branch, builder_id, started, finished })
+    }
+}
+
+impl WrittenBuildChange {
+    /// The changes of a build, each once.
+    pub fn all_of(build: &Build, id: i64) -> impl Iterator<Item = WrittenBuildChange> + use<> {
+        let numbers: BTreeSet<i64> = build.changes().map(|change| change.number).collect();
+        numbers.into_iter().map(move |change_number| WrittenBuildChange { change_number, build_id: id })
     }
 }
 

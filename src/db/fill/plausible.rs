@@ -2,7 +2,8 @@
 
 use crate::db::DbError;
 use crate::db::apply::{
-    WrittenBranch, WrittenBuild, WrittenBuildset, WrittenLink, WrittenLog, WrittenRequest, WrittenStep,
+    WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink, WrittenLog, WrittenRequest,
+    WrittenStep,
 };
 use crate::db::changes::Written as WrittenChange;
 use crate::db::columns::json;
@@ -32,6 +33,7 @@ pub(super) struct Batch {
     pub requests: Vec<WrittenRequest>,
     pub builds: Vec<WrittenBuild>,
     pub branches: Vec<WrittenBranch>,
+    pub build_changes: Vec<WrittenBuildChange>,
     pub links: Vec<WrittenLink>,
     pub steps: Vec<WrittenStep>,
     pub logs: Vec<WrittenLog>,
@@ -235,6 +237,7 @@ impl History {
             steps: Vec::new(),
         };
         batch.branches.extend(WrittenBranch::all_of(&build, id, builder));
+        batch.build_changes.extend(WrittenBuildChange::all_of(&build, id));
         batch.builds.push(WrittenBuild::of(&build, id, builder, std::iter::empty())?);
         batch.requests.push(WrittenRequest {
             id: request,

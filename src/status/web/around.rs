@@ -3,6 +3,7 @@
 use super::fault::{Fault, see_other};
 use super::fields::Fields;
 use super::frame::Frame;
+use super::live::Page;
 use super::site::Site;
 use super::viewer;
 use crate::master::authz::Who;
@@ -28,7 +29,20 @@ struct Problem {
     words: String,
     sentence: String,
     /// Where to look on.
-    parent: Option<String>,
+    parent: Option<Parent>,
+}
+
+#[derive(Serialize)]
+struct Parent {
+    name: String,
+    href: String,
+}
+
+impl Parent {
+    /// At an address from the site's root.
+    fn at(address: &str, links: &Links) -> Parent {
+        Parent { name: Page::at(address).unwrap_or(Page::Root).name(), href: links.page(address) }
+    }
 }
 
 pub async fn around(
@@ -102,8 +116,8 @@ fn explained(answer: &ServiceResponse<BoxBody>) -> Option<HttpResponse> {
         _ => {}
     }
     let parent = match fault {
-        Fault::NotFound { parent, .. } => Some(links.page(parent)),
-        _ if request.method() == Method::GET => Some(links.root().to_owned()),
+        Fault::NotFound { parent, .. } => Some(Parent::at(parent, &links)),
+        _ if request.method() == Method::GET => Some(Parent::at("", &links)),
         _ => None,
     };
     let status = fault.status_code();

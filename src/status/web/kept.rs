@@ -5,7 +5,8 @@
 //! all, and so does a template that is changed. Many who ask at once for what is not there wait for one rendering.
 //! It is compressed once, when somebody first takes it so.
 //!
-//! Every answer carries an `ETag`, so that who has it already is only told so. What is over and done with, a finished
+//! Every answer carries an `ETag`, so that who has it already is only told so; `HEAD` is given the same without a body, and
+//! never compressed: there are clients that would unpack what is not there. What is over and done with, a finished
 //! build above all, never changes: browsers may keep that without asking.
 //!
 //! Visitors who are not logged in share their answers; what others see is kept for each of them apart.
@@ -189,7 +190,7 @@ async fn key(request: &ServiceRequest, site: &Site) -> Option<Key> {
     let address = request.uri().path_and_query()?.as_str();
     // A password is not kept in mind.
     let secret = Fields::parse(request.query_string()).get("passwd").is_some();
-    if *request.method() != Method::GET || address.len() > LONGEST_ADDRESS || secret {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || address.len() > LONGEST_ADDRESS || secret {
         return None;
     }
     let who = identity::who(site, request.request(), &Fields::default()).await;
@@ -297,7 +298,7 @@ impl Answer {
     }
 
     fn packs(&self, request: &HttpRequest) -> bool {
-        self.body.len() >= WORTH_COMPRESSING && takes_gzip(request)
+        self.body.len() >= WORTH_COMPRESSING && request.method() != Method::HEAD && takes_gzip(request)
     }
 
     fn compressed(&self) -> Bytes {

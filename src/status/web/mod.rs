@@ -29,6 +29,7 @@ mod json;
 mod kept;
 mod listen;
 mod live;
+mod log_errors;
 mod orders;
 mod page_threads;
 mod pages;

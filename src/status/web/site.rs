@@ -6,6 +6,7 @@
 use super::config::{Addresses, CommentLink, Config, Revlink};
 use super::kept::Kept;
 use super::live::Shows;
+use super::log_errors;
 use super::page_threads::PageThreads;
 use super::server::Setup;
 use crate::changes::SourceView;
@@ -108,6 +109,8 @@ pub struct Site {
     pub(super) kept: Kept,
     /// The pages that somebody has open.
     pub(super) shows: Shows,
+    /// What looks like an error in logs that somebody has looked at.
+    pub(super) errors: log_errors::Remembered,
     /// Pages of revisions found before, by revision and repository.
     known_revisions: Mutex<HashMap<(String, String), Option<String>>>,
 }
@@ -131,6 +134,7 @@ impl Site {
             threads,
             kept: Kept::default(),
             shows: Shows::default(),
+            errors: log_errors::Remembered::default(),
             known_revisions: Mutex::default(),
             settings,
         }

@@ -6,6 +6,7 @@ use super::frame::Frame;
 use super::identity;
 use super::kept::{Made, tag};
 use super::live::{self, Page, Show};
+use super::log_errors::LogErrors;
 use super::site::Site;
 use crate::changes::{SourceStatus, SourceView};
 use crate::config::Config;
@@ -453,6 +454,16 @@ impl Reader<'_> {
         self.builder(builder)?;
         let what = format!("builder \"{}\" has no build {number}", super::fault::short(builder));
         Err(Fault::NotFound { what, parent: format!("builders/{}", quote(builder)) })
+    }
+
+    /// What looks like an error in a log; `None` as long as it grows.
+    pub fn errors(&mut self, log: &Log) -> Result<Option<Arc<LogErrors>>, Fault> {
+        Ok(self.site.errors.of(self.conn, log)?)
+    }
+
+    /// The same where many logs are asked about at once: `None` for one that takes long to look through.
+    pub fn errors_if_short(&mut self, log: &Log) -> Result<Option<Arc<LogErrors>>, Fault> {
+        Ok(self.site.errors.of_short(self.conn, log)?)
     }
 
     /// Links outside for these builds and their changes.

@@ -16,7 +16,6 @@ use crate::master::authz::{Action, Subject};
 use crate::model::*;
 use crate::render::asdict::{self, Zeros};
 use crate::render::times::http_date;
-use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_DISPOSITION, EXPIRES, PRAGMA, X_CONTENT_TYPE_OPTIONS,
 };
@@ -242,10 +241,7 @@ async fn respond(
         let file: String = file.chars().filter(|c| c.is_ascii_graphic() && *c != '"' && *c != '\\').collect();
         answer.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")));
     }
-    Ok(match request.method() {
-        &Method::HEAD => answer.no_chunking(body.len() as u64).finish(),
-        _ => answer.body(body),
-    })
+    Ok(answer.body(body))
 }
 
 fn written(value: Value, filter: bool, compact: bool, callback: Option<&str>) -> String {

@@ -17,6 +17,8 @@
 //!
 //! The first three also have `now`, the server's moment in milliseconds, for what counts in the browser.
 //!
+//! Nothing is sent of what only counts on with time: browsers do that themselves, in whatever they show.
+//!
 //! A browser takes the lines of its first content from the page as it parsed it. They need not be written as the server
 //! wrote them, as long as they are as many; if they are not, it comes back without a version.
 //!
@@ -33,6 +35,7 @@ pub use socket::connect;
 use super::halves::Halves;
 pub(super) use super::site::Site;
 use crate::master::authz::Who;
+use crate::render::counted::still;
 use actix::prelude::*;
 use actix_web::web::Bytes;
 pub(super) use page::Page;
@@ -74,9 +77,9 @@ pub struct Made {
     pub key: Option<Key>,
 }
 
-/// What a content is known by: the same for the same.
+/// What a content is known by: the same for the same, at any moment. What counts in it counts in browsers by itself.
 pub fn version(content: &str) -> String {
-    format!("{:016x}", super::kept::tag(std::iter::once(content)))
+    format!("{:016x}", super::kept::tag(std::iter::once(&*still(content))))
 }
 
 /// The pages that somebody has open just now, and contents that somebody may be about to open.

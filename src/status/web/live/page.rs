@@ -1,6 +1,6 @@
 //! Which pages are live, what concerns each, and its content as it now stands.
 
-use super::super::fault::Fault;
+use super::super::fault::{Fault, short};
 use super::super::kept::Made;
 use super::super::pages;
 use super::super::site::Site;
@@ -29,6 +29,7 @@ pub enum Page {
     Workers,
     Worker(String),
     Changes,
+    Change(String),
 }
 
 impl Page {
@@ -56,11 +57,29 @@ impl Page {
             },
             Some("one_line_per_build") => next().map_or(Page::Recent, Page::RecentOf),
             Some("buildslaves") => next().map_or(Page::Workers, Page::Worker),
-            Some("changes") => Page::Changes,
+            Some("changes") => next().map_or(Page::Changes, Page::Change),
             Some(_) => return None,
         };
         // Whatever stands below it is another page.
         next().is_none().then_some(page)
+    }
+
+    /// `builder linux`, as a link to it says.
+    pub fn name(&self) -> String {
+        match self {
+            Page::Root => "the front page".to_owned(),
+            Page::Waterfall => "the waterfall".to_owned(),
+            Page::Builders => "all builders".to_owned(),
+            Page::Builder(builder) => format!("builder {}", short(builder)),
+            Page::Build(builder, number) => format!("build #{number} of {}", short(builder)),
+            Page::Step(builder, number, step) => format!("step {} of {} #{number}", short(step), short(builder)),
+            Page::Recent => "recent builds".to_owned(),
+            Page::RecentOf(builder) => format!("recent builds of {}", short(builder)),
+            Page::Workers => "all workers".to_owned(),
+            Page::Worker(worker) => format!("worker {}", short(worker)),
+            Page::Changes => "all changes".to_owned(),
+            Page::Change(number) => format!("change #{}", short(number)),
+        }
     }
 
     /// The events after which it may look different.
@@ -78,7 +97,8 @@ impl Page {
             | Page::Recent
             | Page::Workers
             | Page::Worker(_)
-            | Page::Changes => Interest::Everything,
+            | Page::Changes
+            | Page::Change(_) => Interest::Everything,
         }
     }
 
@@ -112,6 +132,7 @@ impl Page {
             Page::Workers => pages::workers::page(visitor.viewer().await?).await,
             Page::Worker(worker) => pages::worker::page(visitor.viewer().await?, Path::from(worker)).await,
             Page::Changes => pages::changes::page(visitor.viewer().await?).await,
+            Page::Change(number) => pages::change::page(visitor.viewer().await?, Path::from(number)).await,
         }
     }
 }
@@ -139,6 +160,7 @@ mod tests {
             ("builders/a/builds/7", Page::Build(text("a"), text("7"))),
             ("builders/a/builds/7/steps/b%20c", Page::Step(text("a"), text("7"), text("b c"))),
             ("buildslaves/w", Page::Worker(text("w"))),
+            ("changes/7", Page::Change(text("7"))),
         ] {
             assert_eq!(Page::at(address), Some(page), "{address}");
         }

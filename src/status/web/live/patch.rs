@@ -1,5 +1,6 @@
-//! What becomes of the lines of a page.
+//! What becomes of the lines of a page, those aside in which only something counts on.
 
+use crate::render::counted::still;
 use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many lines `old` has; and from its end to its start: where, how many lines go, and which come in their place.
 pub fn between(old: &str, new: &str) -> (usize, Value) {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
-    let operations = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + PATIENCE));
+    let (old_still, new_still) = (still(old), still(new));
+    let [old, new_still, new]: [Vec<&str>; 3] = [&*old_still, &*new_still, new].map(|text| text.split('\n').collect());
+    let operations = capture_diff_slices_deadline(Algorithm::Myers, &old, &new_still, Some(Instant::now() + PATIENCE));
     let piece = |operation: DiffOp| match operation {
         DiffOp::Equal { .. } => None,
         DiffOp::Delete { old_index, old_len, .. } => Some(json!([old_index, old_len, []])),
@@ -44,6 +46,15 @@ mod tests {
     fn only_what_changed_is_said() {
         assert_eq!(between("a\nb\nc", "a\nb\nc"), (3, json!([])));
         assert_eq!(between("a\nb\nc", "a\nx\nc\nd"), (3, json!([[3, 0, ["d"]], [1, 1, ["x"]]])));
+    }
+
+    #[test]
+    fn what_counts_goes_with_its_line() {
+        let line =
+            |words: &str, rest: &str| format!("a\n<span data-count=\"for\" data-at=\"1\">{words}</span>{rest}\nc");
+        assert_eq!(between(&line("3 s", ""), &line("4 s", "")), (3, json!([])));
+        let said = "<span data-count=\"for\" data-at=\"1\">4 s</span> on w2";
+        assert_eq!(between(&line("3 s", " on w1"), &line("4 s", " on w2")), (3, json!([[1, 1, [said]]])));
     }
 
     proptest! {

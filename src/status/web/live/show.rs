@@ -22,7 +22,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// A page that takes long to render is rendered so much less often: a part in four of one thread at most.
 const SHARE: u32 = 4;
 
-/// How old a page's ages and forecasts get while nothing happens.
+/// How old a page gets while nothing happens: what is no event (a part that is parked, a worker last heard from) shows
+/// then.
 const FRESHEN: Duration = Duration::from_secs(30);
 
 /// How soon a page that could not be rendered is tried again.

@@ -9,6 +9,7 @@ use super::change_view::{ChangeView, PropertyLine, change, properties};
 use super::log_end::{self, LogEnd, LogEndView};
 use super::progress::{self, Progress};
 use super::streak::{self, Streak};
+use super::tab;
 use crate::db::builds;
 use crate::master::authz::Action;
 use crate::master::force;
@@ -31,7 +32,7 @@ pub async fn page(viewer: Viewer, path: web::Path<(String, String)>) -> Result<H
         stop: viewer.advertises(Action::StopBuild) && facts.build.finished.is_none(),
         rebuild: viewer.advertises(Action::ForceBuild) && facts.build.finished.is_some(),
     };
-    let mut frame = viewer.frame(&facts.build.reference().to_string(), "builders");
+    let mut frame = viewer.frame(&tab::build(&facts.build), "builders");
     // Only the newest changes once it is over: it gets a next one. Negative numbers count from the newest.
     if number >= 0 && facts.build.finished.is_some() && facts.next.is_some() {
         frame = frame.lasting(FINISHED);

@@ -10,6 +10,7 @@ use super::change_view::{ChangeView, change};
 use super::force_form::{self, ForceForm};
 use super::progress::{self, Progress};
 use super::streak::{self, Streak};
+use super::tab;
 use crate::db::builds::{self, Selection};
 use crate::db::{requests, workers};
 use crate::master::Outlook;
@@ -60,7 +61,8 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
         stop: viewer.advertises(Action::StopBuild),
         ping: viewer.advertises(Action::PingBuilder),
     };
-    let frame = viewer.frame(&name, "builders").reloading(&fields);
+    let title = tab::builder(&name, facts.last.as_ref(), !facts.running.is_empty());
+    let frame = viewer.frame(&title, "builders").reloading(&fields);
     let (links, now) = (links.clone(), viewer.now());
     viewer.page_in(frame, "builder", move || view(&facts, &wanted, &outlook, forms, &links, &fields, now)).await
 }

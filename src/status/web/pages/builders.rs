@@ -4,6 +4,7 @@ use super::super::fault::{Fault, see_other};
 use super::super::fields::Fields;
 use super::super::viewer::{Reader, Viewer};
 use super::force_form::{self, ForceForm};
+use super::tab;
 use crate::db::builds::{self, Order, Selection};
 use crate::db::{Conn, DbError, builders, requests};
 use crate::master::Outlook;
@@ -34,7 +35,8 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         cancel: viewer.advertises(Action::CancelAllPendingBuilds),
         force: if force { force_form::of_all(&config, viewer.fields(), known, links.root()) } else { Vec::new() },
     };
-    let frame = viewer.frame("Builders", "builders").reloading(viewer.fields());
+    let title = tab::overview("Builders", &facts.builders, &facts.last, &facts.running);
+    let frame = viewer.frame(&title, "builders").reloading(viewer.fields());
     let (fields, links, now) = (viewer.fields().clone(), links.clone(), viewer.now());
     viewer.page_in(frame, "builders", move || view(&facts, &outlook, &filter, &fields, forms, &links, now)).await
 }

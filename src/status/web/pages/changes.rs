@@ -1,23 +1,44 @@
-//! Where changes come from, and the latest of them.
+//! Where changes come from, and the latest of them with the builds they went into.
 
 use super::super::fault::Fault;
-use super::super::viewer::Viewer;
+use super::super::viewer::{Reader, Viewer};
 use super::change_view::{ChangeView, change};
 use crate::changes::SourceStatus;
 use crate::db::changes;
 use crate::master::authz::{Action, Subject};
-use crate::model::Time;
+use crate::model::{BuildRef, Change, Results, Time};
+use crate::render::links::Links;
+use crate::render::words;
 use actix_web::HttpResponse;
 use serde::Serialize;
 
 const USUAL: i64 = 50;
 const MOST: i64 = 500;
 
+/// The most builds named with each change; its own page has them all.
+const MOST_BUILDS: usize = 8;
+
 #[derive(Serialize)]
 struct ChangesView {
     sources: Vec<SourceLine>,
-    changes: Vec<ChangeView>,
+    changes: Vec<ListedChange>,
     older: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ListedChange {
+    #[serde(flatten)]
+    change: ChangeView,
+    builds: Vec<Outcome>,
+    more_builds: bool,
+}
+
+/// How a build with the change ended, as a link to it.
+#[derive(Serialize)]
+struct Outcome {
+    class: &'static str,
+    name: String,
+    href: String,
 }
 
 #[derive(Serialize)]
@@ -35,23 +56,41 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let fields = viewer.fields().clone();
     let count = fields.number_of("count", USUAL, MOST)?;
     let before = fields.integer("before")?;
-    let (mut recent, pages) = viewer
+    let limit = usize::try_from(count).unwrap_or(usize::MAX);
+    let (recent, outcomes, more, pages) = viewer
         .read(move |reader| {
-            let recent = changes::recent(reader.conn, count + 1, before)?;
+            let mut recent = changes::recent(reader.conn, count + 1, before)?;
+            let more = recent.len() > limit;
+            recent.truncate(limit);
+            let outcomes = recent.iter().map(|change| outcomes(reader, change)).collect::<Result<Vec<_>, _>>()?;
             let pages = reader.outside_of_changes(&recent);
-            Ok((recent, pages))
+            Ok((recent, outcomes, more, pages))
         })
         .await?;
-    let limit = usize::try_from(count).unwrap_or(usize::MAX);
-    let more = recent.len() > limit;
-    recent.truncate(limit);
     let last = recent.last().filter(|_| more);
     let view = ChangesView {
         sources: viewer.sources().into_iter().map(|source| source_line(source, detailed)).collect(),
         older: last.map(|change| fields.with("before", Some(&change.number.to_string()))),
-        changes: recent.iter().map(|each| change(each, viewer.links(), &pages)).collect(),
+        changes: recent
+            .iter()
+            .zip(outcomes)
+            .map(|(each, outcomes)| listed(change(each, viewer.links(), &pages), outcomes, viewer.links()))
+            .collect(),
     };
     viewer.page("changes", "Changes", "changes", || view).await
+}
+
+fn outcomes(reader: &mut Reader, change: &Change) -> Result<Vec<(BuildRef, Option<Results>)>, Fault> {
+    Ok(changes::outcomes(reader.conn, change.number, MOST_BUILDS as i64 + 1)?)
+}
+
+fn listed(change: ChangeView, outcomes: Vec<(BuildRef, Option<Results>)>, links: &Links) -> ListedChange {
+    let shown = outcomes.iter().take(MOST_BUILDS).map(|(build, results)| Outcome {
+        class: words::class(*results),
+        name: build.to_string(),
+        href: links.build(&build.builder, build.number),
+    });
+    ListedChange { change, builds: shown.collect(), more_builds: outcomes.len() > MOST_BUILDS }
 }
 
 /// `running`, `failing` or `not started`.

@@ -7,9 +7,13 @@
 //! An HTML log is sent as it is, in a sandbox without scripts.
 
 mod find;
+mod place;
+
+pub use place::Place;
 
 use super::super::fault::{Fault, short};
 use super::super::kept::{FINISHED, FINISHED_FACTS, is_known, tag};
+use super::super::log_errors::{ErrorsView, LogErrors};
 use super::super::told::Bell;
 use super::super::viewer::{Reader, Viewer};
 use super::step::bytes;
@@ -24,6 +28,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_PO
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures::Stream;
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -52,7 +57,7 @@ type LogPath = web::Path<(String, String, String, String)>;
 
 pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result<HttpResponse, Fault> {
     let (builder, number, step, name) = path.into_inner();
-    let found = load(&viewer, builder, number, step, name).await?;
+    let mut found = load(&viewer, builder, number, step, name).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type("text/html; charset=utf-8");
     if let Some(known) = cache(&request, &mut answer, &found.log, viewer.template_edition()) {
@@ -72,14 +77,18 @@ pub async fn page(request: HttpRequest, viewer: Viewer, path: LogPath) -> Result
         return Ok(if request.method() == Method::HEAD { answer.finish() } else { answer.streaming(body) });
     }
     let range = Range::of(viewer.fields().get("lines"), &found.log)?;
+    let whole_and_short = range == Range::All && found.log.finished && found.log.bytes <= SHORT;
+    let is_streamed = range == Range::All && !whole_and_short;
+    let log = found.log.clone();
+    found.errors = viewer.read(move |reader| reader.errors(&log)).await?;
     let text = around(&viewer, &found, &view(&found, &range, viewer.links()))?;
-    if request.method() == Method::HEAD {
+    if is_streamed && request.method() == Method::HEAD {
         return Ok(answer.finish());
     }
     let (head, tail) = text.split_once(HERE).unwrap_or((&text, ""));
     let (first, count) = match range {
         Range::Lines { first, count } => (first, count),
-        Range::All if found.log.finished && found.log.bytes <= SHORT => (0, i64::MAX),
+        Range::All if whole_and_short => (0, i64::MAX),
         Range::All => {
             let writer = Writer::Page { head: Some(head.to_owned()), tail: tail.to_owned(), html: LogHtml::new(0) };
             return Ok(answer.streaming(follow(&viewer, found, writer).await?));
@@ -118,6 +127,8 @@ struct Found {
     build: BuildRef,
     step: Step,
     log: Log,
+    /// Of one that has ended and is shown.
+    errors: Option<Arc<LogErrors>>,
 }
 
 impl Found {
@@ -133,7 +144,7 @@ async fn load(viewer: &Viewer, builder: String, number: String, step: String, na
             let (build, step) = super::step::load(reader, &builder, number, &step)?;
             // Two of one name: the first, as in 0.8.
             match step.logs.iter().find(|log| log.name == name).cloned() {
-                Some(log) => Ok(Found { build: build.reference(), step, log }),
+                Some(log) => Ok(Found { build: build.reference(), step, log, errors: None }),
                 None => Err(Fault::NotFound {
                     what: format!("step \"{}\" of {} has no log \"{}\"", step.name, build.reference(), short(&name)),
                     parent: format!("builders/{}/builds/{}/steps/{}", quote(&builder), build.number, quote(&step.name)),
@@ -237,6 +248,9 @@ struct LogView {
     shown: Option<String>,
     all_href: &'static str,
     last_href: Option<String>,
+    /// Its lines that look like errors, where there are any.
+    errors: Option<ErrorsView>,
+    first_error: Option<String>,
     /// Only lines that hold this text are shown.
     find: Option<String>,
     body: &'static str,
@@ -245,9 +259,16 @@ struct LogView {
 }
 
 fn view(found: &Found, range: &Range, links: &Links) -> LogView {
-    let Found { build, step, log } = found;
+    let Found { build, step, log, .. } = found;
     let href = links.log(&build.builder, build.number, &step.name, &log.name);
     let (class, word) = super::build::step_state(step);
+    let line_href = |line: i64| match range {
+        Range::Lines { first, count } if !(*first..first + count).contains(&(line - 1)) => {
+            Place::of(href.clone(), log).around(line)
+        }
+        Range::All | Range::Lines { .. } => format!("#L{line}"),
+    };
+    let errors = found.errors.as_deref();
     LogView {
         builder: build.builder.clone(),
         builder_href: links.builder(&build.builder),
@@ -269,6 +290,8 @@ fn view(found: &Found, range: &Range, links: &Links) -> LogView {
             }
         },
         all_href: "?lines=all",
+        errors: errors.and_then(|errors| errors.view(line_href)),
+        first_error: errors.and_then(LogErrors::first).map(|line| line_href(line.number)),
         last_href: (log.lines > END_OF_LONG && *range == Range::All).then(|| format!("?lines={END_OF_LONG}")),
         find: None,
         body: HERE,

@@ -26,6 +26,7 @@ mod force_form;
 mod log_end;
 mod progress;
 mod streak;
+mod tab;
 
 use super::fault::Fault;
 

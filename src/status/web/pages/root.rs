@@ -1,11 +1,15 @@
 //! The front page: what is red, what builds, what waits, how every builder is, and who needs help.
 
 use super::super::fault::Fault;
-use super::super::viewer::{Outside, Visitor};
+use super::super::log_errors::{ErrorLine, LineView, LogErrors};
+use super::super::viewer::{Outside, Reader, Visitor};
 use super::builders::last_builds;
 use super::change_view::{ChangeView, change};
+use super::log::Place;
+use super::log_end;
 use super::progress::{self, Progress};
 use super::streak::{self, Streak};
+use super::tab;
 use crate::db::{builders, builds, requests, workers};
 use crate::master::Outlook;
 use crate::master::authz::{Action, Who};
@@ -46,7 +50,8 @@ pub async fn page(visitor: Visitor) -> Result<HttpResponse, Fault> {
         templates: viewer.template_problems(),
         forms,
     };
-    viewer.page("root", "Home", "", move || view(&facts, context)).await
+    let title = tab::overview("Home", &facts.builders, &facts.last, &facts.running);
+    viewer.page("root", &title, "", move || view(&facts, context)).await
 }
 
 struct Facts {
@@ -64,15 +69,30 @@ struct Red {
     streak: Streak,
     /// The newest build of the streak, with its steps.
     newest: Build,
+    /// Where the errors of its failed step begin, if that is known.
+    error: Option<ErrorLine>,
 }
 
-fn load(reader: &mut super::super::viewer::Reader) -> Result<Facts, Fault> {
+impl Red {
+    fn of(reader: &mut Reader, streak: Streak, newest: Build) -> Result<Red, Fault> {
+        let log = failed_step(&newest).and_then(log_end::telling);
+        let errors = log.map(|log| reader.errors_if_short(log)).transpose()?.flatten();
+        let error = errors.as_deref().and_then(LogErrors::first).cloned();
+        Ok(Red { streak, newest, error })
+    }
+}
+
+fn failed_step(build: &Build) -> Option<&Step> {
+    build.steps.iter().find(|step| streak::is_bad(step.results))
+}
+
+fn load(reader: &mut Reader) -> Result<Facts, Fault> {
     let builders = builders::all(reader.conn)?;
     let last = last_builds(reader.conn, &builders, &[])?;
     let mut red = Vec::new();
     for newest in last.values().filter(|build| streak::is_bad(build.results)).take(MOST_RED) {
         if let Some(streak) = streak::ending_before(reader.conn, &newest.builder, None)? {
-            red.push(Red { streak, newest: newest.clone() });
+            red.push(Red::of(reader, streak, newest.clone())?);
         }
     }
     red.sort_by_key(|red| std::cmp::Reverse(red.streak.first.finished));
@@ -141,9 +161,10 @@ struct RedLine {
     suspects: Vec<ChangeView>,
     more_suspects: usize,
     people: String,
-    /// The step that failed and its log.
+    /// The step that failed, and the end of its log.
     step: Option<String>,
     log_href: Option<String>,
+    error: Option<LineView>,
 }
 
 #[derive(Serialize)]
@@ -224,8 +245,10 @@ fn red_line(red: &Red, facts: &Facts, context: &Context) -> RedLine {
     let (first, newest) = (&red.streak.first, &red.newest);
     let changes: Vec<&Change> = first.changes().collect();
     let suspects = changes.iter().rev().take(MOST_SUSPECTS);
-    let failed = newest.steps.iter().find(|step| streak::is_bad(step.results));
-    let log = failed.and_then(|step| step.logs.iter().find(|log| log.name == "stdio").or(step.logs.first()));
+    let failed = failed_step(newest);
+    let log = failed.and_then(|step| log_end::telling(step).or(step.logs.first()));
+    let log =
+        failed.zip(log).map(|(step, log)| (links.log(&newest.builder, newest.number, &step.name, &log.name), log));
     let blame: Vec<String> = first.blamelist().iter().map(|who| people::name(who).to_owned()).collect();
     RedLine {
         class: words::class(newest.results),
@@ -245,10 +268,11 @@ fn red_line(red: &Red, facts: &Facts, context: &Context) -> RedLine {
         more_suspects: changes.len().saturating_sub(MOST_SUSPECTS),
         people: words::list(&blame),
         step: failed.map(|step| step.name.clone()),
-        log_href: failed.zip(log).map(|(step, log)| {
-            let end = format!("#L{}", log.lines.max(1));
-            links.log(&newest.builder, newest.number, &step.name, &log.name) + &end
+        error: red.error.as_ref().zip(log.as_ref()).map(|(error, (href, log))| {
+            let place = Place::of(href.clone(), log);
+            error.view(|line| place.line(line))
         }),
+        log_href: log.map(|(href, log)| format!("{href}#L{}", log.lines.max(1))),
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::fault::Fault;
 use super::super::fields::{Fields, encode};
 use super::super::viewer::{Reader, Viewer};
 use super::builders::{Chip, Filter, activity, last_builds, tags_of};
+use super::tab;
 use crate::db::builds::{self, Order, Selection};
 use crate::db::{builders, changes, requests};
 use crate::master::Outlook;
@@ -45,7 +46,8 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         viewer.read(move |reader| load(reader, &wanted)).await?
     };
     let outlook = viewer.outlook().await;
-    let frame = viewer.frame("Waterfall", "waterfall").reloading(&fields);
+    let title = tab::overview("Waterfall", &facts.builders, &facts.last, &facts.running);
+    let frame = viewer.frame(&title, "waterfall").reloading(&fields);
     let links = viewer.links().clone();
     viewer.page_in(frame, "waterfall", move || view(&facts, &wanted, &outlook, &fields, &links, now)).await
 }

@@ -6,9 +6,10 @@
 
 use super::super::super::fault::Fault;
 use super::super::super::viewer::Viewer;
-use super::{Found, HERE, LONG, LogView, PIECE, Range, around, view};
+use super::{Found, HERE, LogView, PIECE, Place, Range, around, view};
 use crate::db::{Db, DbError, logs};
 use crate::render::log_find::{FoundLine, LONGEST_WANTED, LogFind};
+use crate::render::words::thousands;
 use actix_web::web::Bytes;
 use futures::Stream;
 use tokio::sync::watch;
@@ -18,9 +19,6 @@ const MOST_FOUND: usize = 1_000;
 
 /// No more of a log than this is searched, in bytes.
 const MOST_READ: i64 = 1024 * 1024 * 1024;
-
-/// Of a log that is not shown whole, this many lines around a found one are.
-const AROUND: i64 = 500;
 
 /// After so many pieces without a line something is sent all the same: only so it shows that the client has gone.
 const QUIET_PIECES: usize = 64;
@@ -53,7 +51,7 @@ pub(super) fn answer(
         db: viewer.database(),
         closing: viewer.closing(),
         log: found.log.id,
-        place: Place { href: shown.href, is_long: found.log.lines > LONG },
+        place: Place::of(shown.href, &found.log),
         growing: !found.log.finished,
         head: Some(head.to_owned()),
         between: between.to_owned(),
@@ -85,12 +83,6 @@ struct Search {
     ended: bool,
 }
 
-/// Where the lines of the log are shown.
-struct Place {
-    href: String,
-    is_long: bool,
-}
-
 impl Search {
     /// The next piece to send. It is asked for only when the one before has been taken.
     async fn next(mut self) -> Result<Option<(Bytes, Search)>, DbError> {
@@ -105,7 +97,7 @@ impl Search {
             (self, read) = self.read().await?;
             let mut out = String::new();
             let room = MOST_FOUND - self.shown;
-            read.found.iter().take(room).for_each(|line| line.html(&self.place.of(line.number), &mut out));
+            read.found.iter().take(room).for_each(|line| line.html(&self.place.page(line.number), &mut out));
             self.shown += read.found.len().min(room);
             let why = match read.ended {
                 _ if read.found.len() > room => Some(Why::TooMany),
@@ -159,16 +151,6 @@ struct Read {
     ended: bool,
 }
 
-impl Place {
-    /// The page on which a line is to be found.
-    fn of(&self, line: i64) -> String {
-        match self.is_long {
-            true => format!("{}?lines={}-{}", self.href, (line - AROUND).max(1), line + AROUND),
-            false => self.href.clone(),
-        }
-    }
-}
-
 /// Why a search ended.
 #[derive(Clone, Copy, Debug)]
 enum Why {
@@ -194,14 +176,6 @@ fn outcome(shown: usize, why: Why, growing: bool) -> String {
     format!("{lines}{until}")
 }
 
-/// `1,000`
-fn thousands(number: usize) -> String {
-    match number {
-        0..1_000 => number.to_string(),
-        _ => format!("{},{:03}", number / 1_000, number % 1_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,13 +190,5 @@ mod tests {
         );
         let growing = "One line holds this text. The log is still growing; it was searched as far as it reaches.";
         assert_eq!(outcome(1, Why::Through, true), growing);
-    }
-
-    #[test]
-    fn lines_of_a_long_log_are_shown_with_those_around_them() {
-        let place = |is_long| Place { href: "x".to_owned(), is_long };
-        assert_eq!(place(false).of(7), "x");
-        assert_eq!(place(true).of(7), "x?lines=1-507");
-        assert_eq!(place(true).of(30_000), "x?lines=29500-30500");
     }
 }
