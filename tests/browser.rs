@@ -134,6 +134,53 @@ async fn a_running_log_scrolls_in() {
     server.stop().await;
 }
 
+/// A builder that fails somewhere in a long log.
+const FAILING: &str = "
+c = BuildmasterConfig = {}
+c['title'] = 'Widget'
+c['workers'] = [worker.LocalWorker('local')]
+breaks = util.BuildFactory([steps.ShellCommand(
+    name='compile', command='seq 300; echo \"x.c:3: error: no such card\"; seq 300; exit 1')])
+c['builders'] = [util.BuilderConfig(name='linux', workernames=['local'], factory=breaks)]
+c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['linux'])]
+c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(forceBuild=True))]
+";
+
+#[actix::test]
+async fn errors_in_a_log_are_a_click_away() {
+    let mut server = Server::start(FAILING).await;
+    let browser = Browser::start().await;
+    server.post("/builders/linux/force", "forcescheduler=force").await;
+    server.finished("linux", 0).await;
+    let reached = "
+        const line = document.querySelector('pre.log a:target');
+        if (!line || !line.nextElementSibling.textContent.endsWith('no such card')) return false;
+        const [top, head] = [line.getBoundingClientRect().top, document.querySelector('.log-head').getBoundingClientRect()];
+        return top >= head.bottom && top < innerHeight";
+    let home = server.address().to_owned();
+    for (width, list, other) in [(1400, "beside", "folded"), (390, "folded", "beside")] {
+        let size = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500 });
+        browser.command("Emulation.setDeviceMetricsOverride", size).await;
+        for way in ["article.red .error-line a", ".log-end .error-line a"] {
+            browser
+                .open(&if way.starts_with('.') { format!("{home}/builders/linux/builds/0") } else { home.clone() })
+                .await;
+            browser.click(way).await;
+            becomes(&browser, &format!("the line by {way}"), reached).await;
+        }
+        browser.open(&format!("{home}/builders/linux/builds/0/steps/compile/logs/stdio")).await;
+        let seen = |list: &str| format!("return document.querySelector('.log-errors.{list}').checkVisibility()");
+        assert_eq!((browser.run(&seen(list)).await, browser.run(&seen(other)).await), (json!(true), json!(false)));
+        if list == "folded" {
+            browser.click(".log-errors.folded summary").await;
+        }
+        browser.click(&format!(".log-errors.{list} a")).await;
+        becomes(&browser, &format!("the line by the list {list}"), reached).await;
+    }
+    browser.quit().await;
+    server.stop().await;
+}
+
 #[actix::test]
 async fn after_a_kill_or_a_cut_each_page_is_what_a_fresh_load_shows() {
     let mut server = Server::start(CONFIG).await;

@@ -84,7 +84,10 @@ async fn what_only_counts_on_is_not_sent() {
     }
     let path = "/builders/linux";
     let page = site.get(path).await;
-    let counted = |html: &str| html.split("data-count").nth(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+    let counted = |html: &str| {
+        let (_, rest) = html.split_once("data-count=\"left\"").unwrap();
+        rest.split('<').next().unwrap().to_owned()
+    };
     let later = until("the page to count on", Duration::from_secs(30), async || {
         let later = site.get(path).await;
         (counted(&content(&later)) != counted(&content(&page))).then_some(later)
