@@ -9,8 +9,8 @@ mod rows;
 mod worker_rows;
 
 pub(super) use rows::{
-    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink,
-    WrittenLog, WrittenRequest, WrittenStep,
+    BuildEnd, BuildsetEnd, RequestEnd, Texts, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset,
+    WrittenLink, WrittenLog, WrittenRequest, WrittenStep,
 };
 
 use super::engine::Conn;
@@ -18,17 +18,17 @@ use super::{DbError, changes};
 use crate::model::{Event, Time};
 
 /// Brings the read model up to date with what happened at `at`.
-pub(super) fn event(conn: &mut Conn, at: Time, event: &Event) -> Result<(), DbError> {
+pub(super) fn event(conn: &mut Conn, at: Time, event: &Event, texts: &Texts) -> Result<(), DbError> {
     match event {
         Event::ChangeAdded { change } => changes::add(conn, change),
-        Event::BuildsetSubmitted { buildset } => request_rows::buildset(conn, buildset),
-        Event::RequestSubmitted { request } => request_rows::submitted(conn, request),
+        Event::BuildsetSubmitted { buildset } => request_rows::buildset(conn, buildset, texts),
+        Event::RequestSubmitted { request } => request_rows::submitted(conn, request, texts),
         Event::RequestCancelled { request } => request_rows::cancelled(conn, request, at),
         Event::BuilderAdded { builder } => builder_rows::added(conn, builder),
         Event::BuilderRemoved { builder } => builder_rows::removed(conn, builder),
         Event::BuilderChangedState { builder, state } => builder_rows::changed_state(conn, builder, *state),
         Event::BuilderEvent { happened } => builder_rows::happened(conn, happened),
-        Event::BuildStarted { build } => build_rows::started(conn, build),
+        Event::BuildStarted { build } => build_rows::started(conn, build, texts),
         Event::BuildEtaUpdate { build, eta } => build_rows::eta(conn, build, *eta),
         Event::StepStarted { build, step } => build_rows::step(conn, build, step),
         Event::StepTextChanged { build, step, text } => build_rows::step_text(conn, build, *step, text),
@@ -37,7 +37,7 @@ pub(super) fn event(conn: &mut Conn, at: Time, event: &Event) -> Result<(), DbEr
         Event::LogStarted { build, step, log } => build_rows::log_started(conn, build, *step, log),
         Event::LogFinished { build, step, log } => build_rows::log_finished(conn, build, *step, log),
         Event::StepFinished { build, step, properties } => build_rows::step_finished(conn, build, step, properties),
-        Event::BuildFinished { build } => build_rows::finished(conn, build, at),
+        Event::BuildFinished { build } => build_rows::finished(conn, build, texts, at),
         Event::SlaveConnected { slave } => worker_rows::connected(conn, slave, at),
         Event::SlaveDisconnected { slave } => worker_rows::disconnected(conn, slave, at),
         Event::SlavePaused { slave } => worker_rows::paused(conn, slave, true),

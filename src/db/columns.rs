@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Text that several rows to be written may share.
-#[derive(Clone, Debug, AsExpression)]
+#[derive(Clone, Debug, Default, AsExpression)]
 #[diesel(sql_type = Text)]
 pub struct SharedText(Arc<str>);
 

@@ -1,5 +1,6 @@
 //! The event log, and with it everything the read model knows.
 
+use super::apply::Texts;
 use super::columns::{SharedText, from_json, json};
 use super::engine::Conn;
 use super::schema::events;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub struct Prepared {
     events: Vec<Arc<Stored>>,
     rows: Vec<Written>,
+    texts: Vec<Texts>,
 }
 
 /// Cheap to clone, as each try of a transaction takes a row of its own.
@@ -62,7 +64,8 @@ pub fn prepare(events: Vec<Stored>) -> Result<Arc<Prepared>, DbError> {
         })
     };
     let rows = events.iter().map(row).collect::<Result<_, DbError>>()?;
-    Ok(Arc::new(Prepared { events: events.into_iter().map(Arc::new).collect(), rows }))
+    let texts = events.iter().map(|stored| Texts::of(&stored.event)).collect::<Result<_, _>>()?;
+    Ok(Arc::new(Prepared { events: events.into_iter().map(Arc::new).collect(), rows, texts }))
 }
 
 impl Prepared {
@@ -81,5 +84,6 @@ impl Prepared {
 /// which is much cheaper. A number given twice so shows only then, and is the fault of its job all the same.
 pub fn append(conn: &mut Conn, prepared: &Arc<Prepared>) -> Result<(), DbError> {
     conn.unwritten().events.push(prepared.clone());
-    prepared.events.iter().try_for_each(|stored| apply::event(conn, stored.at, &stored.event))
+    let mut events = prepared.events.iter().zip(&prepared.texts);
+    events.try_for_each(|(stored, texts)| apply::event(conn, stored.at, &stored.event, texts))
 }

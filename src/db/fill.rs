@@ -64,7 +64,8 @@ pub fn fill(
 /// Makes the builders known and finds out where their numbers go on.
 fn prepare(conn: &mut Conn, builders: &[Builder], builds: u64, now: Time) -> Result<History, DbError> {
     for builder in builders {
-        apply::event(conn, now, &Event::BuilderAdded { builder: builder.clone() })?;
+        let added = Event::BuilderAdded { builder: builder.clone() };
+        apply::event(conn, now, &added, &apply::Texts::of(&added)?)?;
     }
     if let Engine::Sqlite(sqlite) = conn.engine()? {
         // Every reference is made by us, and a crash only costs the newest batches.

@@ -3,8 +3,8 @@ use crate::db::events::{self, Prepared};
 use crate::db::{Db, DbError, state};
 use crate::model::*;
 use futures::channel::mpsc;
-use futures::stream::StreamExt;
 use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 /// Facts that are stored, to be told; in the order of their numbers.
@@ -29,7 +29,7 @@ pub(super) fn write(
     facts: Vec<Stored>,
     state: Vec<state::Put>,
     reply: Reply,
-    written: mpsc::UnboundedSender<Written>,
+    written: UnboundedSender<Written>,
 ) {
     let marks = db.newest().marks(&facts);
     let prepared = match events::prepare(facts) {
@@ -50,18 +50,18 @@ pub(super) fn write(
             marks.note();
         }
         // It listens for as long as anything is under way.
-        let _ = written.unbounded_send(Written { facts, outcome, reply });
+        let _ = written.send(Written { facts, outcome, reply });
     });
 }
 
 /// Answers the recorders and hands the stored facts back to the hub, in order.
 ///
 /// Runs beside the hub, so that a panic there costs nobody the answer; ends once the hub has gone and all is written.
-pub(super) async fn settle(written: mpsc::UnboundedReceiver<Written>, settled: mpsc::UnboundedSender<Settled>) {
-    let mut written = written.ready_chunks(AT_ONCE);
-    while let Some(some) = written.next().await {
+pub(super) async fn settle(mut written: UnboundedReceiver<Written>, settled: mpsc::UnboundedSender<Settled>) {
+    let mut some = Vec::new();
+    while written.recv_many(&mut some, AT_ONCE).await > 0 {
         // Nobody listens after a panic of the hub: the next hub tells subscribers of the gap.
-        let _ = settled.unbounded_send(some.into_iter().filter_map(answer).collect());
+        let _ = settled.unbounded_send(some.drain(..).filter_map(answer).collect());
     }
 }
 

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use futures::channel::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// How often those whose mailbox was full are tried again while nothing else happens.
 const CATCH_UP: Duration = Duration::from_millis(20);
@@ -24,7 +25,7 @@ pub struct StatusHub {
     /// The last fact that was told.
     told: Seq,
     /// To the task that settles writes; there from `started` on.
-    written: Option<mpsc::UnboundedSender<Written>>,
+    written: Option<UnboundedSender<Written>>,
     catching_up: bool,
 }
 
@@ -89,7 +90,7 @@ impl Actor for StatusHub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (written, outcomes) = mpsc::unbounded();
+        let (written, outcomes) = unbounded_channel();
         let (settled, facts) = mpsc::unbounded();
         actix_rt::spawn(settle(outcomes, settled));
         self.written = Some(written);

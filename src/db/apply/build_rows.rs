@@ -1,6 +1,6 @@
 //! Builds, steps and logs from start to finish.
 
-use super::rows::{BuildEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenLog, WrittenStep};
+use super::rows::{BuildEnd, Texts, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenLog, WrittenStep};
 use super::{builder_rows, request_rows};
 use crate::db::columns::{clean, from_json, json, micros};
 use crate::db::engine::{Conn, each, kept};
@@ -30,18 +30,18 @@ fn id(conn: &mut Conn, build: &BuildRef) -> Result<i64, DbError> {
     known(conn, build, |known| known.id)
 }
 
-pub(super) fn started(conn: &mut Conn, build: &Build) -> Result<(), DbError> {
+pub(super) fn started(conn: &mut Conn, build: &Build, texts: &Texts) -> Result<(), DbError> {
     let builder = builder_rows::id(conn, &build.builder)?;
-    let known = insert(conn, build, builder)?;
+    let known = insert(conn, build, texts, builder)?;
     conn.known.builds.insert(build.reference(), known);
     Ok(())
 }
 
 /// Its row, and rows for those of its steps that have been started: the others get one when they are.
-fn insert(conn: &mut Conn, build: &Build, builder: i64) -> Result<KnownBuild, DbError> {
+fn insert(conn: &mut Conn, build: &Build, texts: &Texts, builder: i64) -> Result<KnownBuild, DbError> {
     let id = next_id(conn)?;
     let (planned, begun): (Vec<_>, Vec<_>) = build.steps.iter().partition(|step| step.started.is_none());
-    let row = WrittenBuild::of(build, id, builder, planned.into_iter())?;
+    let row = WrittenBuild::of(build, texts, id, builder, planned.into_iter())?;
     let unwritten = conn.unwritten();
     unwritten.builds.push(row);
     unwritten.branches.extend(WrittenBranch::all_of(build, id, builder));
@@ -166,21 +166,21 @@ pub(super) fn step_finished(
     Ok(())
 }
 
-pub(super) fn finished(conn: &mut Conn, build: &Build, at: Time) -> Result<(), DbError> {
+pub(super) fn finished(conn: &mut Conn, build: &Build, texts: &Texts, at: Time) -> Result<(), DbError> {
     let known = match conn.known.builds.remove(&build.reference()) {
         Some(met) => met,
         None => {
             let builder = builder_rows::id(conn, &build.builder)?;
             match rows::known(conn, builder, build.number)? {
                 Some(met) => met,
-                None => insert(conn, build, builder)?,
+                None => insert(conn, build, texts, builder)?,
             }
         }
     };
     let KnownBuild { id, builder, worker, steps, open_logs } = known;
     let finished = build.finished.unwrap_or(at);
     let results = build.results.unwrap_or(Results::Exception);
-    let end = BuildEnd::of(build, finished, results)?;
+    let end = BuildEnd::of(build, texts, finished, results)?;
     let unwritten = conn.unwritten();
     unwritten.ended_builds.push((id, end));
     unwritten.ended_logs.extend(open_logs.into_iter().map(|(log, step)| EndedLog { build: id, step, id: log }));

@@ -1,7 +1,7 @@
 //! Requests from submission to completion, and the buildsets they complete.
 
 use super::builder_rows;
-use super::rows::{BuildsetEnd, RequestEnd, WrittenBuildset, WrittenLink, WrittenRequest};
+use super::rows::{BuildsetEnd, RequestEnd, Texts, WrittenBuildset, WrittenLink, WrittenRequest};
 use crate::db::engine::Conn;
 use crate::db::known::OpenBuildset;
 use crate::db::schema::requests as request_table;
@@ -11,16 +11,16 @@ use diesel::prelude::*;
 use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
-pub(super) fn buildset(conn: &mut Conn, buildset: &Buildset) -> Result<(), DbError> {
-    let row = WrittenBuildset::of(buildset)?;
+pub(super) fn buildset(conn: &mut Conn, buildset: &Buildset, texts: &Texts) -> Result<(), DbError> {
+    let row = WrittenBuildset::of(buildset, texts)?;
     conn.unwritten().buildsets.push(row);
     conn.known.buildsets.insert(buildset.id, OpenBuildset::default());
     Ok(())
 }
 
-pub(super) fn submitted(conn: &mut Conn, request: &BuildRequest) -> Result<(), DbError> {
+pub(super) fn submitted(conn: &mut Conn, request: &BuildRequest, texts: &Texts) -> Result<(), DbError> {
     let builder = builder_rows::id(conn, &request.builder)?;
-    let row = WrittenRequest::of(request, builder)?;
+    let row = WrittenRequest::of(request, texts, builder);
     conn.unwritten().requests.push(row);
     if request.results.is_none() {
         conn.known.requests.insert(request.id, request.buildset);

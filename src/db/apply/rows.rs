@@ -1,9 +1,9 @@
 //! Rows as they are written. They own what they say, as they wait for others of their kind.
 
 use crate::db::DbError;
-use crate::db::columns::{self, clean, json, json_list, json_map, micros};
+use crate::db::columns::{self, SharedText, clean, json, json_list, json_map, micros};
 use crate::db::schema::*;
-use crate::model::{Build, BuildRequest, Buildset, Log, Results, Step, Time};
+use crate::model::{Build, BuildRequest, Buildset, Event, Log, Properties, Results, SourceStamp, Step, Time};
 use diesel::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ pub(in crate::db) struct WrittenBuildset {
     pub external_idstring: Option<String>,
     pub reason: String,
     pub scheduler: String,
-    pub source_stamps: String,
-    pub properties: String,
+    pub source_stamps: SharedText,
+    pub properties: SharedText,
     pub builders: String,
     pub submitted_at: i64,
     pub complete_at: Option<i64>,
@@ -29,9 +29,9 @@ pub(in crate::db) struct WrittenRequest {
     pub id: i64,
     pub buildset_id: i64,
     pub builder_id: i64,
-    pub source_stamps: String,
+    pub source_stamps: SharedText,
     pub reason: String,
-    pub properties: String,
+    pub properties: SharedText,
     pub priority: i32,
     pub submitted_at: i64,
     pub complete_at: Option<i64>,
@@ -52,8 +52,8 @@ pub(in crate::db) struct WrittenBuild {
     reason: String,
     text: String,
     requests: String,
-    properties: String,
-    source_stamps: String,
+    properties: SharedText,
+    source_stamps: SharedText,
     planned: Cow<'static, str>,
 }
 
@@ -131,8 +131,8 @@ pub(in crate::db) struct BuildEnd {
     eta: Option<i64>,
     reason: String,
     text: String,
-    properties: String,
-    source_stamps: String,
+    properties: SharedText,
+    source_stamps: SharedText,
     planned: &'static str,
 }
 
@@ -152,15 +152,42 @@ pub(in crate::db) struct BuildsetEnd {
     results: i16,
 }
 
+/// The long texts of what an event writes: made before it comes to the writer, and shared by every try to write it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::db) struct Texts {
+    pub properties: SharedText,
+    pub source_stamps: SharedText,
+}
+
+impl Texts {
+    /// Nothing for an event that writes neither.
+    pub fn of(event: &Event) -> Result<Texts, DbError> {
+        match event {
+            Event::BuildsetSubmitted { buildset } => Texts::new(&buildset.properties, &buildset.source_stamps),
+            Event::RequestSubmitted { request } => Texts::new(&request.properties, &request.source_stamps),
+            Event::BuildStarted { build } | Event::BuildFinished { build } => Texts::of_build(build),
+            _ => Ok(Texts::default()),
+        }
+    }
+
+    pub fn of_build(build: &Build) -> Result<Texts, DbError> {
+        Texts::new(&build.properties, &build.source_stamps)
+    }
+
+    fn new(properties: &Properties, source_stamps: &[SourceStamp]) -> Result<Texts, DbError> {
+        Ok(Texts { properties: json(properties)?.into(), source_stamps: json(source_stamps)?.into() })
+    }
+}
+
 impl WrittenBuildset {
-    pub fn of(buildset: &Buildset) -> Result<WrittenBuildset, DbError> {
+    pub fn of(buildset: &Buildset, texts: &Texts) -> Result<WrittenBuildset, DbError> {
         Ok(WrittenBuildset {
             id: buildset.id,
             external_idstring: buildset.external_idstring.as_deref().map(owned),
             reason: owned(&buildset.reason),
             scheduler: owned(&buildset.scheduler),
-            source_stamps: json(&buildset.source_stamps)?,
-            properties: json(&buildset.properties)?,
+            source_stamps: texts.source_stamps.clone(),
+            properties: texts.properties.clone(),
             builders: json(&buildset.builders)?,
             submitted_at: buildset.submitted_at.0,
             complete_at: micros(buildset.complete_at),
@@ -170,19 +197,19 @@ impl WrittenBuildset {
 }
 
 impl WrittenRequest {
-    pub fn of(request: &BuildRequest, builder_id: i64) -> Result<WrittenRequest, DbError> {
-        Ok(WrittenRequest {
+    pub fn of(request: &BuildRequest, texts: &Texts, builder_id: i64) -> WrittenRequest {
+        WrittenRequest {
             id: request.id,
             buildset_id: request.buildset,
             builder_id,
-            source_stamps: json(&request.source_stamps)?,
+            source_stamps: texts.source_stamps.clone(),
             reason: owned(&request.reason),
-            properties: json(&request.properties)?,
+            properties: texts.properties.clone(),
             priority: request.priority,
             submitted_at: request.submitted_at.0,
             complete_at: micros(request.complete_at),
             results: request.results.map(Results::code),
-        })
+        }
     }
 }
 
@@ -190,6 +217,7 @@ impl WrittenBuild {
     /// `planned` are steps without a row.
     pub fn of<'a>(
         build: &'a Build,
+        texts: &Texts,
         id: i64,
         builder_id: i64,
         planned: impl Iterator<Item = &'a Step>,
@@ -207,8 +235,8 @@ impl WrittenBuild {
             reason: owned(&build.reason),
             text: json(&build.text)?,
             requests: json(&build.requests)?,
-            properties: json(&build.properties)?,
-            source_stamps: json(&build.source_stamps)?,
+            properties: texts.properties.clone(),
+            source_stamps: texts.source_stamps.clone(),
             planned: json_list(&planned)?,
         })
     }
@@ -260,15 +288,15 @@ impl WrittenLog {
 }
 
 impl BuildEnd {
-    pub fn of(build: &Build, finished: Time, results: Results) -> Result<BuildEnd, DbError> {
+    pub fn of(build: &Build, texts: &Texts, finished: Time, results: Results) -> Result<BuildEnd, DbError> {
         Ok(BuildEnd {
             finished: finished.0,
             results: results.code(),
             eta: None,
             reason: owned(&build.reason),
             text: json(&build.text)?,
-            properties: json(&build.properties)?,
-            source_stamps: json(&build.source_stamps)?,
+            properties: texts.properties.clone(),
+            source_stamps: texts.source_stamps.clone(),
             planned: "[]",
         })
     }

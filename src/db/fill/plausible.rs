@@ -2,11 +2,11 @@
 
 use crate::db::DbError;
 use crate::db::apply::{
-    WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink, WrittenLog, WrittenRequest,
+    Texts, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink, WrittenLog, WrittenRequest,
     WrittenStep,
 };
 use crate::db::changes::Written as WrittenChange;
-use crate::db::columns::json;
+use crate::db::columns::{SharedText, json};
 use crate::db::logs::prepare;
 use crate::db::schema::*;
 use crate::model::*;
@@ -81,7 +81,7 @@ pub(super) struct History {
 /// What the builders build at the moment.
 struct Commit {
     stamp: SourceStamp,
-    stamps: String,
+    stamps: SharedText,
     buildset: i64,
     when: Time,
 }
@@ -109,7 +109,7 @@ impl History {
         let begin = (end - GAP.saturating_mul(commits)).max(newest.unwrap_or(Time(0))).min(end);
         let mut random = SmallRng::seed_from_u64(numbers.build.unsigned_abs());
         let texts = STEPS.iter().map(|(step, _, lines)| texts(step, *lines, &mut random)).collect();
-        let commit = Commit { stamp: SourceStamp::default(), stamps: String::new(), buildset: 0, when: begin };
+        let commit = Commit { stamp: SourceStamp::default(), stamps: SharedText::default(), buildset: 0, when: begin };
         History {
             turn: builders.len(),
             builders,
@@ -173,7 +173,7 @@ impl History {
             changes: vec![change],
             ..SourceStamp::default()
         };
-        let stamps = json(std::slice::from_ref(&stamp))?;
+        let stamps = SharedText::from(json(std::slice::from_ref(&stamp))?);
         let buildset = take(&mut self.numbers.buildset);
         let names: Vec<&str> = self.builders.iter().map(|(_, builder, _)| builder.name.as_str()).collect();
         batch.buildsets.push(WrittenBuildset {
@@ -182,7 +182,7 @@ impl History {
             reason: REASON.to_owned(),
             scheduler: SCHEDULER.to_owned(),
             source_stamps: stamps.clone(),
-            properties: "[]".to_owned(),
+            properties: "[]".to_owned().into(),
             builders: json(&names)?,
             submitted_at: self.next.0,
             complete_at: Some((self.next + Duration::from_secs(600)).0),
@@ -238,14 +238,14 @@ impl History {
         };
         batch.branches.extend(WrittenBranch::all_of(&build, id, builder));
         batch.build_changes.extend(WrittenBuildChange::all_of(&build, id));
-        batch.builds.push(WrittenBuild::of(&build, id, builder, std::iter::empty())?);
+        batch.builds.push(WrittenBuild::of(&build, &Texts::of_build(&build)?, id, builder, std::iter::empty())?);
         batch.requests.push(WrittenRequest {
             id: request,
             buildset_id: self.commit.buildset,
             builder_id: builder,
             source_stamps: self.commit.stamps.clone(),
             reason: REASON.to_owned(),
-            properties: "[]".to_owned(),
+            properties: "[]".to_owned().into(),
             priority: 0,
             submitted_at: self.commit.when.0,
             complete_at: Some(now.0),
