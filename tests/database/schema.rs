@@ -113,9 +113,9 @@ fn an_older_database_learns_which_builds_a_change_went_into(place: &Place) {
         DB: diesel::backend::Backend,
         C: MigrationHarness<DB>,
     {
-        let all = FileBasedMigrations::from_path(Path::new("migrations").join(folder)).unwrap();
-        let reverted = MigrationHarness::<DB>::revert_last_migration(&mut conn, all).unwrap();
-        assert_eq!(reverted.to_string(), "20260103000000");
+        let all = || FileBasedMigrations::from_path(Path::new("migrations").join(folder)).unwrap();
+        let mut revert = || MigrationHarness::<DB>::revert_last_migration(&mut conn, all()).unwrap().to_string();
+        while revert() != "20260103000000" {}
     }
     let with = |number, changes: &[i64]| {
         let stamp = |number: &i64| SourceStamp { changes: vec![change(*number)], ..stamp(Some("main")) };
