@@ -5,8 +5,9 @@ use super::engine::Conn;
 use super::schema::{builders, buildsets, request_builds, requests};
 use super::{DbError, builders as builder};
 use crate::model::{BuildRequest, Buildset, Time};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = requests)]
@@ -68,6 +69,17 @@ pub fn pending(conn: &mut Conn, builder: Option<&str>) -> Result<Vec<BuildReques
         None => waiting.load(conn.engine()?)?,
     };
     with_builds(conn, rows)
+}
+
+/// How many of them there are of each builder that has some.
+pub fn waiting(conn: &mut Conn) -> Result<BTreeMap<String, usize>, DbError> {
+    let counted: Vec<(String, i64)> = requests::table
+        .inner_join(builders::table)
+        .filter(requests::waiting)
+        .group_by(builders::name)
+        .select((builders::name, count_star()))
+        .load(conn.engine()?)?;
+    Ok(counted.into_iter().map(|(name, count)| (name, usize::try_from(count).unwrap_or(0))).collect())
 }
 
 pub fn find(conn: &mut Conn, id: i64) -> Result<Option<BuildRequest>, DbError> {

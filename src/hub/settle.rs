@@ -39,15 +39,12 @@ pub(super) fn write(
             return;
         }
     };
-    let (facts, newest) = (Arc::clone(&prepared), Arc::clone(db.newest()));
+    let facts = Arc::clone(&prepared);
     let job = move |conn: &mut crate::db::Conn| {
         events::append(conn, &prepared)?;
         state.iter().try_for_each(|put| state::put(conn, put))
     };
     db.write_then(job, move |outcome| {
-        if outcome.is_ok() {
-            newest.note(facts.events());
-        }
         // It listens for as long as anything is under way.
         let _ = written.unbounded_send(Written { facts, outcome, reply });
     });

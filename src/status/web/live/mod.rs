@@ -30,8 +30,8 @@ mod socket;
 
 pub use socket::connect;
 
-use super::halves::Halves;
 pub(super) use super::site::Site;
+use crate::db::Halves;
 use crate::master::authz::Who;
 use actix::prelude::*;
 use actix_web::web::Bytes;

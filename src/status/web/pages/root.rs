@@ -18,6 +18,7 @@ use crate::supervise::Report;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most red builders told of at length; the squares show them all.
 const MOST_RED: usize = 20;
@@ -50,9 +51,9 @@ pub async fn page(visitor: Visitor) -> Result<HttpResponse, Fault> {
 }
 
 struct Facts {
-    builders: Vec<Builder>,
+    builders: Vec<Arc<Builder>>,
     /// By builder: its newest finished build.
-    last: BTreeMap<String, Build>,
+    last: BTreeMap<String, Arc<Build>>,
     red: Vec<Red>,
     running: Vec<Build>,
     pending: Vec<BuildRequest>,
@@ -63,16 +64,16 @@ struct Facts {
 struct Red {
     streak: Streak,
     /// The newest build of the streak, with its steps.
-    newest: Build,
+    newest: Arc<Build>,
 }
 
 fn load(reader: &mut super::super::viewer::Reader) -> Result<Facts, Fault> {
-    let builders = builders::all(reader.conn)?;
+    let builders = builders::listed(reader.conn)?;
     let last = last_builds(reader.conn, &builders, &[])?;
     let mut red = Vec::new();
     for newest in last.values().filter(|build| streak::is_bad(build.results)).take(MOST_RED) {
         if let Some(streak) = streak::ending_before(reader.conn, &newest.builder, None)? {
-            red.push(Red { streak, newest: newest.clone() });
+            red.push(Red { streak, newest: Arc::clone(newest) });
         }
     }
     red.sort_by_key(|red| std::cmp::Reverse(red.streak.first.finished));
