@@ -100,11 +100,13 @@ struct Course {
     running: Vec<Build>,
     next: [i64; 5],
     logs: i64,
+    /// Those that have not ended, with their step.
+    open: Vec<(BuildRef, i32, Log)>,
 }
 
 impl Course {
     fn new() -> Course {
-        Course { chance: 7, moment: 0, running: Vec::new(), next: [0; 5], logs: 0 }
+        Course { chance: 7, moment: 0, running: Vec::new(), next: [0; 5], logs: 0, open: Vec::new() }
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -142,6 +144,7 @@ impl Course {
         let one = self.below(self.running.len());
         let results = [Results::Success, Results::Failure, Results::Retry][self.below(3)];
         let done = self.running.swap_remove(one);
+        self.open.retain(|(build, ..)| *build != done.reference());
         Event::BuildFinished { build: Build { finished: Some(now), ..ended(&done, results) } }
     }
 
@@ -161,15 +164,17 @@ impl Course {
             }
             (2, Some(step)) => {
                 self.logs += 1;
-                Event::LogStarted { build, step: step.number, log: log(self.logs, &format!("log {}", self.logs)) }
+                let log = log(self.logs, &format!("log {}", self.logs));
+                self.open.push((build.clone(), step.number, log.clone()));
+                Event::LogStarted { build, step: step.number, log }
             }
-            (3, Some(step)) => {
-                let log = Log { finished: true, ..log(self.logs, &format!("log {}", self.logs)) };
-                if self.logs == 0 {
-                    return Event::BuildEtaUpdate { build, eta: Some(now) };
+            (3, Some(_)) => match self.open.iter().position(|(of, ..)| *of == build) {
+                Some(open) => {
+                    let (build, step, log) = self.open.swap_remove(open);
+                    Event::LogFinished { build, step, log: Log { finished: true, ..log } }
                 }
-                Event::LogFinished { build, step: step.number, log }
-            }
+                None => Event::BuildEtaUpdate { build, eta: None },
+            },
             (4, Some(step)) => {
                 let step = step_ended(&step, 2, Results::Success);
                 Event::StepFinished { build, step, properties: Properties::new() }

@@ -311,9 +311,9 @@ fn builders_come_and_go(place: &Place) {
     let over = BuilderEvent { finished: Some(at(51)), text: vec!["ping success".into()], ..began.clone() };
     let read = || db.read_blocking(|conn| builders::events(conn, &["b2".to_owned()], at(50), at(60), 9)).unwrap();
     happen(&db, [Event::BuilderEvent { happened: began.clone() }]);
-    assert_eq!(read(), [began]);
+    assert_eq!(read(), [began.into()]);
     happen(&db, [Event::BuilderEvent { happened: over.clone() }]);
-    assert_eq!(read(), [over]);
+    assert_eq!(read(), [over.into()]);
 }
 
 fn workers_come_and_go(place: &Place) {

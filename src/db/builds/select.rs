@@ -48,8 +48,8 @@ pub enum Order {
 /// Where a build comes in the order: later keys first.
 type Key = (i64, i64);
 
-/// How many builds are read between two questions whether they are enough.
-const PIECE: usize = 50;
+/// How many builds are read before it is first asked whether they are enough; then twice as many each time.
+const FIRST_PIECE: usize = 50;
 
 /// See [`Selection`]; each index-backed and bounded by `limit`.
 pub fn select(conn: &mut Conn, selection: &Selection) -> Result<Vec<Build>, DbError> {
@@ -73,10 +73,11 @@ pub fn select_until(
         None => Chosen::Rows(chosen(conn, selection)?),
     };
     let mut found = Vec::new();
-    let mut read = 0;
+    let (mut read, mut piece) = (0, FIRST_PIECE);
     while read < chosen.len() {
-        found.extend(chosen.builds(conn, read, PIECE)?);
-        read += PIECE;
+        found.extend(chosen.builds(conn, read, piece)?);
+        read += piece;
+        piece *= 2;
         if read < chosen.len() && enough(&found) {
             return Ok((found, true));
         }
@@ -86,7 +87,7 @@ pub fn select_until(
 
 /// What was chosen, in its order.
 enum Chosen {
-    Lately(Vec<(Arc<OfBuilder>, i64)>),
+    Lately(Vec<Of>),
     Rows(Vec<i64>),
 }
 
@@ -111,8 +112,11 @@ impl Chosen {
 /// More builds of one builder than this are not looked for among what it did lately.
 const DEEPEST: usize = 128;
 
-/// Those selected out of what the builders did lately, with the builder of each; `None` if that does not tell.
-fn chosen_lately(conn: &mut Conn, selection: &Selection) -> Result<Option<Vec<(Arc<OfBuilder>, i64)>>, DbError> {
+/// A build's row, with its builder.
+type Of = (Arc<OfBuilder>, i64);
+
+/// Those selected out of what the builders did lately; `None` if that does not tell.
+fn chosen_lately(conn: &mut Conn, selection: &Selection) -> Result<Option<Vec<Of>>, DbError> {
     let Selection { builders, order, finished, from, to, begun_before, limit, .. } = selection;
     let (limit, Some(to)) = (usize::try_from(*limit).unwrap_or(0), to) else {
         return Ok(None);

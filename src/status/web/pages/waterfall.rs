@@ -106,9 +106,9 @@ impl Wanted {
     }
 
     fn takes_build(&self, build: &Build) -> bool {
-        let project = build.properties.get("project").and_then(|project| project.as_str()).unwrap_or("");
+        let project = || build.properties.get("project").and_then(|project| project.as_str()).unwrap_or("");
         (self.committers.is_empty() || build.changes().any(|change| self.committers.contains(&change.who)))
-            && (self.projects.is_empty() || self.projects.iter().any(|wanted| wanted == project))
+            && (self.projects.is_empty() || self.projects.iter().any(|wanted| wanted == project()))
     }
 
     fn takes_change(&self, change: &Change) -> bool {
