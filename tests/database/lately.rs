@@ -190,12 +190,12 @@ fn after_every_event_it_is_as_stored(place: &Place) {
     for name in NAMES {
         happen(&db, [Event::BuilderAdded { builder: builder(name) }]);
     }
-    for number in 0..600 {
+    for number in 0..400 {
         let event = course.event();
         let after = format!("{number}: {event:?}");
         happen(&db, [event]);
         // Not always, so that several things happen between two reads as well.
-        if number < 60 || course.below(4) == 0 {
+        if number < 40 || course.below(6) == 0 {
             is_as_stored(&db, &after);
         }
     }
