@@ -5,7 +5,8 @@
 //! write ([`Db::read`]). Storing an event brings what the pages read up to date in the same transaction
 //! ([`events::append`]); nothing else writes builds, steps, changes or requests.
 //!
-//! Every query goes along an index and has a bound, so what a page costs does not grow with what is stored.
+//! Every query goes along an index and has a bound, so what a page costs does not grow with what is stored. What builders
+//! did lately is kept in memory (`lately`), which nobody can tell but by the time it takes.
 //!
 //! Not here: deciding anything. Numbers come from [`Ids`], moments from the caller.
 
