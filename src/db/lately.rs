@@ -109,8 +109,10 @@ impl Moment {
             let kept = kept.find(name, self.edition);
             // What was the newest at this moment is not known once there is a newer one.
             let version = Some(newest).filter(|newest| *newest <= self.seq);
-            let depth = kept.as_ref().map_or(0, |of| of.depth());
-            Found { version, depth, of: kept.filter(|of| version.is_some() && of.version() == version) }
+            match kept {
+                Some(of) if of.version() == version => Found { version, of: Some(of), before: None },
+                before => Found { version, of: None, before },
+            }
         };
         names.iter().zip(newest).map(find).collect()
     }
@@ -125,9 +127,27 @@ impl Moment {
 #[derive(Clone, Default)]
 struct Found {
     version: Option<Seq>,
-    /// How many builds were wanted of it before.
-    depth: usize,
     of: Option<Arc<OfBuilder>>,
+    /// As it was at another moment.
+    before: Option<Arc<OfBuilder>>,
+}
+
+impl Found {
+    /// Gives what was read of it, and is so still, to what is read of it now.
+    fn hand_on(&self, to: &OfBuilder, moment: &Moment) {
+        match (&self.of, &self.before, self.version) {
+            (Some(same), ..) => to.take_all(same),
+            (None, Some(before), Some(version)) => {
+                // Of what is newer than this moment nothing is taken.
+                let since = before.version().filter(|before| *before < version);
+                let changed = since.and_then(|since| moment.lately.newest.builds_after(before.name(), since));
+                if let Some(changed) = changed {
+                    to.take_builds(before, &changed);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// How many builds of each are looked at first when so many builders are wanted.
@@ -151,11 +171,15 @@ pub(super) fn of(conn: &mut Conn, names: &[String], depth: usize) -> Result<Vec<
         let mut running = builds::running_keys(conn)?;
         for index in &short {
             let (name, found) = (&names[*index], &mut found[*index]);
-            let before = found.of.take();
             if let Some(&id) = ids.get(name) {
                 let running = running.remove(&id).unwrap_or_default();
-                let read = OfBuilder::read(conn, id, name, depth.max(found.depth), running)?;
-                found.of = Some(Arc::new(read.at(found.version).with_builds_of(before.as_deref())));
+                // As many as were wanted of it before will be wanted again.
+                let depth = found.before.as_ref().map_or(depth, |before| before.depth().max(depth));
+                let read = OfBuilder::read(conn, id, name, depth, running)?.at(found.version);
+                if let Some(moment) = &moment {
+                    found.hand_on(&read, moment);
+                }
+                found.of = Some(Arc::new(read));
             }
         }
         if let Some(moment) = &moment {

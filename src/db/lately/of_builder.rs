@@ -1,4 +1,6 @@
 //! One builder: the keys of its newest builds, and of these builds and its events those that somebody wanted.
+//!
+//! What is read of it after an event takes over the builds that had no part in it.
 
 use super::Moment;
 use crate::db::engine::Conn;
@@ -6,7 +8,7 @@ use crate::db::schema::builds;
 use crate::db::{DbError, builders};
 use crate::model::{Build, BuilderEvent, Seq, Time};
 use diesel::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,8 +51,9 @@ pub struct OfBuilder {
 /// What somebody wanted.
 #[derive(Clone, Default)]
 struct Read {
-    builds: HashMap<i64, Arc<Build>>,
-    /// What they take.
+    /// With what each takes.
+    builds: HashMap<i64, (Arc<Build>, usize)>,
+    /// What they take together.
     size: usize,
     events: Option<Events>,
 }
@@ -103,10 +106,19 @@ impl OfBuilder {
         OfBuilder { version, ..self }
     }
 
-    /// With what was read for one of the same version.
-    pub fn with_builds_of(self, same: Option<&OfBuilder>) -> OfBuilder {
-        let read = same.map(|same| same.read_so_far().clone()).unwrap_or_default();
-        OfBuilder { read: Mutex::new(read), ..self }
+    /// What was read for one of the same version is as good for this one.
+    pub fn take_all(&self, same: &OfBuilder) {
+        let read = same.read_so_far().clone();
+        *self.read_so_far() = read;
+    }
+
+    /// The same of an earlier version: only its builds, and not those whose numbers are given, which have changed since.
+    pub fn take_builds(&self, before: &OfBuilder, changed: &BTreeSet<i64>) {
+        let mut builds = before.read_so_far().builds.clone();
+        let there: HashSet<i64> = self.keys.iter().map(|key| key.id).collect();
+        builds.retain(|id, (build, _)| there.contains(id) && !changed.contains(&build.number));
+        let size = builds.values().map(|(_, size)| size).sum();
+        *self.read_so_far() = Read { builds, size, events: None };
     }
 
     pub fn name(&self) -> &String {
@@ -146,14 +158,14 @@ impl OfBuilder {
     }
 
     pub fn build(&self, id: i64) -> Option<Arc<Build>> {
-        self.read_so_far().builds.get(&id).cloned()
+        self.read_so_far().builds.get(&id).map(|(build, _)| Arc::clone(build))
     }
 
     /// Unless they are too large by now.
     pub fn add_build(&self, id: i64, build: &Arc<Build>) {
         let size = size(build);
         let mut read = self.read_so_far();
-        if read.size + size <= LARGEST && read.builds.insert(id, Arc::clone(build)).is_none() {
+        if read.size + size <= LARGEST && read.builds.insert(id, (Arc::clone(build), size)).is_none() {
             read.size += size;
         }
     }
