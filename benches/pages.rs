@@ -24,6 +24,8 @@ const CROWD: u32 = 3_400;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Builds whose pages the crowd reads.
 const CRAWLED: u64 = 10_000;
+/// Starts per figure.
+const STARTS: usize = 11;
 /// Forced builds per figure.
 const FORCED: usize = 31;
 
@@ -31,21 +33,51 @@ fn main() {
     run(&[("many_builders", many_builders), ("kept", kept), ("crowd", crowd), ("much_history", much_history)]);
 }
 
-/// A waterfall of fifty builders out of a thousand, of 200 events, that nobody has asked for before.
+/// A waterfall of fifty builders out of a thousand, of 200 events, that nobody has asked for before: as the first page after
+/// a start, after a build of one of these builders, and when nothing has happened since it was read at another address.
 fn many_builders() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let config = "c = BuildmasterConfig = {}\n\
          c['workers'] = [worker.LocalWorker('local')]\n\
          f = util.BuildFactory([steps.ShellCommand(command=['true'])])\n\
          c['builders'] = [util.BuilderConfig(name='b%d' % n, workernames=['local'], factory=f, tags=['shown' if n % 20 == 0 else 'hidden']) for n in range(1000)]\n\
-         c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1')]\n";
+         c['schedulers'] = [schedulers.ForceScheduler(name='force', builderNames=['b0'])]\n\
+         c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(forceBuild=True))]\n";
     fs::write(folder.path().join("master.cfg"), config).expect("the folder can be written");
     fill(folder.path(), 20_000);
-    let server = Server::start(folder.path());
     let page = "/waterfall?tag=shown&num_events=200";
+    let first = (0..STARTS).map(|_| {
+        let server = Server::start(folder.path());
+        // A page without facts, so that what answers is there.
+        server.request("GET", "/robots.txt", "");
+        timed(&server, page)
+    });
+    let first = middle(first.collect());
+
+    let server = Server::start(folder.path());
     let (_, text) = server.request("GET", page, "");
-    let time = median(&server, page);
-    println!("waterfall of 50 builders of 1,000, 200 events, {} kB: {time:?} (bar: 5 ms)", text.len() / 1000);
+    let newest = newest_build(&server, "b0");
+    let after = (1..=FORCED as i64).map(|further| {
+        server.force("b0");
+        ended(&server, "b0", newest + further);
+        timed(&server, &format!("{page}&sample={further}"))
+    });
+    let after = middle(after.collect());
+    let again = median(&server, page).as_secs_f64();
+    println!(
+        "waterfall of 50 builders of 1,000, 200 events, {} kB: {:.1} ms after a build of one of them, {:.1} ms after nothing (bar: 5 ms), {:.1} ms as the first page",
+        text.len() / 1000,
+        after * 1e3,
+        again * 1e3,
+        first * 1e3,
+    );
+}
+
+/// How long an answer takes, in seconds.
+fn timed(server: &Server, page: &str) -> f64 {
+    let started = Instant::now();
+    server.get(page);
+    started.elapsed().as_secs_f64()
 }
 
 /// Pages that are kept against a bare actix handler with the same bytes.
@@ -137,24 +169,32 @@ fn crowd() {
 
 /// From before the POST to the start the build has in the database, in seconds.
 fn forced(server: &Server) -> Vec<f64> {
-    let builds = |number: i64| {
-        let (_, build) = server.request("GET", &format!("/json/builders/b00/builds/{number}"), "");
-        serde_json::from_str::<serde_json::Value>(&build).ok().filter(|build| build["times"][1].is_number())
-    };
-    let newest = builds(-1).and_then(|build| build["number"].as_i64()).expect("it was filled");
+    let newest = newest_build(server, "b00");
     (1..=FORCED as i64)
         .map(|further| {
             let asked = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later").as_secs_f64();
             server.force("b00");
-            let build = loop {
-                match builds(newest + further) {
-                    Some(build) => break build,
-                    None => std::thread::sleep(Duration::from_millis(100)),
-                }
-            };
-            build["times"][0].as_f64().expect("it has begun") - asked
+            ended(server, "b00", newest + further)["times"][0].as_f64().expect("it has begun") - asked
         })
         .collect()
+}
+
+fn newest_build(server: &Server, builder: &str) -> i64 {
+    let (_, build) = server.request("GET", &format!("/json/builders/{builder}/builds/-1"), "");
+    let build: serde_json::Value = serde_json::from_str(&build).expect("it is JSON");
+    build["number"].as_i64().expect("it was filled")
+}
+
+/// Waits for the end of a build.
+fn ended(server: &Server, builder: &str, number: i64) -> serde_json::Value {
+    loop {
+        let (_, build) = server.request("GET", &format!("/json/builders/{builder}/builds/{number}"), "");
+        let build = serde_json::from_str::<serde_json::Value>(&build).ok();
+        match build.filter(|build| build["times"][1].is_number()) {
+            Some(build) => return build,
+            None => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
 }
 
 /// The addresses a crawler finds: of each build its page, its steps, their logs and its JSON, and the lists between them.

@@ -3,9 +3,14 @@
 use super::columns::{from_json, json};
 use super::engine::Conn;
 use super::schema::{builder_events, builders};
-use super::{DbError, columns};
+use super::{DbError, columns, lately};
 use crate::model::{BigState, Builder, BuilderEvent, Time, natural};
 use diesel::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many are asked for by name in one statement.
+const AT_ONCE: usize = 200;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = builders)]
@@ -49,6 +54,44 @@ pub fn all(conn: &mut Conn) -> Result<Vec<Builder>, DbError> {
     Ok(all)
 }
 
+/// The same for those who only look, shared with others who do.
+pub fn listed(conn: &mut Conn) -> Result<Vec<Arc<Builder>>, DbError> {
+    lately::builders(conn)
+}
+
+/// What becomes of the builders of the configuration when these have changed, or are new, or have gone.
+pub(super) fn with_changes(
+    conn: &mut Conn,
+    mut all: Vec<Arc<Builder>>,
+    changed: &[String],
+) -> Result<Vec<Arc<Builder>>, DbError> {
+    let mut now: BTreeMap<String, Option<Arc<Builder>>> = changed.iter().map(|name| (name.clone(), None)).collect();
+    for some in changed.chunks(AT_ONCE) {
+        let rows: Vec<Row> = builders::table
+            .filter(builders::name.eq_any(some))
+            .filter(builders::active.eq(true))
+            .select(Row::as_select())
+            .load(conn.engine()?)?;
+        for row in rows {
+            now.insert(row.name.clone(), Some(Arc::new(row.builder()?)));
+        }
+    }
+    all.retain_mut(|builder| match now.remove(&builder.name) {
+        Some(Some(changed)) => {
+            *builder = changed;
+            true
+        }
+        Some(None) => false,
+        None => true,
+    });
+    let before = all.len();
+    all.extend(now.into_values().flatten());
+    if all.len() > before {
+        all.sort_by(|a, b| natural(&a.name, &b.name));
+    }
+    Ok(all)
+}
+
 /// A builder of the configuration in force.
 pub fn find(conn: &mut Conn, name: &str) -> Result<Option<Builder>, DbError> {
     let row: Option<Row> = builders::table
@@ -67,30 +110,42 @@ pub fn events(
     from: Time,
     to: Time,
     limit: i64,
-) -> Result<Vec<BuilderEvent>, DbError> {
+) -> Result<Vec<Arc<BuilderEvent>>, DbError> {
     let mut events = Vec::new();
-    for (builder, id) in ids(conn, builders)? {
-        // One range of the index each, so that a builder with many events costs no more than one with few.
-        let rows: Vec<(i64, Option<i64>, String)> = builder_events::table
-            .filter(builder_events::builder_id.eq(id))
-            .filter(builder_events::started.ge(from.0))
-            .filter(builder_events::started.lt(to.0))
-            .order((builder_events::started.desc(), builder_events::id.desc()))
-            .limit(limit.max(0))
-            .select((builder_events::started, builder_events::finished, builder_events::text))
-            .load(conn.engine()?)?;
-        for (started, finished, text) in rows {
-            events.push(BuilderEvent {
-                builder: builder.clone(),
-                started: Time(started),
-                finished: finished.map(Time),
-                text: from_json("builder_events.text", &text)?,
-            });
-        }
+    for of in lately::of(conn, builders, lately::first_depth(builders.len()))? {
+        events.extend(lately::events(conn, &of, from, to, limit)?);
     }
     events.sort_by_key(|event| std::cmp::Reverse(event.started));
     events.truncate(usize::try_from(limit).unwrap_or(0));
     Ok(events)
+}
+
+/// The same of one, by its row: a range of the index, so that a builder with many events costs no more than one with few.
+pub(super) fn events_of(
+    conn: &mut Conn,
+    name: &str,
+    id: i64,
+    from: Time,
+    to: Time,
+    limit: i64,
+) -> Result<Vec<Arc<BuilderEvent>>, DbError> {
+    let rows: Vec<(i64, Option<i64>, String)> = builder_events::table
+        .filter(builder_events::builder_id.eq(id))
+        .filter(builder_events::started.ge(from.0))
+        .filter(builder_events::started.lt(to.0))
+        .order((builder_events::started.desc(), builder_events::id.desc()))
+        .limit(limit.max(0))
+        .select((builder_events::started, builder_events::finished, builder_events::text))
+        .load(conn.engine()?)?;
+    let event = |(started, finished, text): (i64, Option<i64>, String)| {
+        Ok(Arc::new(BuilderEvent {
+            builder: name.to_owned(),
+            started: Time(started),
+            finished: finished.map(Time),
+            text: from_json("builder_events.text", &text)?,
+        }))
+    };
+    rows.into_iter().map(event).collect()
 }
 
 /// The row of each of these builders that has one; of every builder ever known if none is named.
@@ -100,7 +155,7 @@ pub(super) fn ids(conn: &mut Conn, names: &[String]) -> Result<Vec<(String, i64)
         return Ok(builders::table.select(columns).load(conn.engine()?)?);
     }
     let mut found = Vec::with_capacity(names.len());
-    for some in names.chunks(200) {
+    for some in names.chunks(AT_ONCE) {
         let rows: Vec<(String, i64)> =
             builders::table.filter(builders::name.eq_any(some)).select(columns).load(conn.engine()?)?;
         found.extend(rows);

@@ -3,15 +3,18 @@
 mod rows;
 mod select;
 
-pub use select::{Order, Selection, select, select_until};
+pub use select::{Order, Selection, select, select_shared, select_until};
 
-pub(super) use rows::{StepRow, known, of_ids, planned};
+pub(super) use rows::{StepRow, by_ids, known, of_ids, planned};
 
 use super::engine::Conn;
+use super::lately::{self, Key};
 use super::schema::builds;
 use super::{DbError, builders};
 use crate::model::Build;
 use diesel::prelude::*;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// One build with steps and logs. `number` may be negative: −1 is the newest, running ones included.
 pub fn find(conn: &mut Conn, builder: &str, number: i64) -> Result<Option<Build>, DbError> {
@@ -49,6 +52,36 @@ pub fn running(conn: &mut Conn) -> Result<Vec<Build>, DbError> {
 fn running_rows(conn: &mut Conn) -> Result<Vec<(i64, i64)>, DbError> {
     let running = builds::table.filter(builds::finished.is_null());
     Ok(running.select((builds::started, builds::id)).load(conn.engine()?)?)
+}
+
+/// The keys of all of them, by the row of their builder.
+pub(super) fn running_keys(conn: &mut Conn) -> Result<HashMap<i64, Vec<Key>>, DbError> {
+    let running = builds::table.filter(builds::finished.is_null());
+    let rows: Vec<(i64, i64, i64)> =
+        running.select((builds::builder_id, builds::started, builds::id)).load(conn.engine()?)?;
+    let mut by_builder: HashMap<i64, Vec<Key>> = HashMap::new();
+    for (builder, started, id) in rows {
+        by_builder.entry(builder).or_default().push(Key { id, started, finished: None });
+    }
+    Ok(by_builder)
+}
+
+/// Every build of these builders without an end, with steps and logs; by start.
+pub fn running_of(conn: &mut Conn, builders: &[String]) -> Result<Vec<Arc<Build>>, DbError> {
+    let mut running = Vec::new();
+    for of in lately::of(conn, builders, lately::first_depth(builders.len()))? {
+        running.extend(of.running().map(|key| (key.started, key.id, Arc::clone(&of))));
+    }
+    running.sort_unstable_by_key(|(started, id, _)| (*started, *id));
+    let running: Vec<_> = running.into_iter().map(|(_, id, of)| (of, id)).collect();
+    lately::builds(conn, &running)
+}
+
+/// The newest finished build of each of these builders that has one, with steps and logs.
+pub fn last_finished_of(conn: &mut Conn, builders: &[String]) -> Result<Vec<Arc<Build>>, DbError> {
+    let all = lately::of(conn, builders, lately::first_depth(builders.len()))?;
+    let last: Vec<_> = all.into_iter().filter_map(|of| of.last().map(|id| (of, id))).collect();
+    lately::builds(conn, &last)
 }
 
 /// The newest finished build of each of these builders that has one, with steps if `with_steps`; of every builder ever

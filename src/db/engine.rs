@@ -1,6 +1,7 @@
 //! One connection to either engine, and what is set on it before use.
 
 use super::known::Known;
+use super::lately::{Effects, View};
 use super::unwritten::Unwritten;
 use super::{DbError, Location};
 use diesel::backend::Backend;
@@ -33,6 +34,10 @@ pub struct Conn {
     engine: Engine,
     pub(super) known: Known,
     unwritten: Option<Unwritten>,
+    /// What the transaction is known for once it is committed.
+    pub(super) effects: Effects,
+    /// What may be used of what is kept in memory; only while it reads.
+    pub(super) view: Option<View>,
 }
 
 /// Runs the same expression on the connection of whichever engine it is, for what diesel cannot say portably.
@@ -195,7 +200,7 @@ impl Conn {
                 Engine::Postgres(postgres)
             }
         };
-        Ok(Conn { engine, known: Known::default(), unwritten: None })
+        Ok(Conn { engine, known: Known::default(), unwritten: None, effects: Effects::default(), view: None })
     }
 
     /// The engine, to ask and to tell. What is still unwritten is written first, so that nobody can miss it.
@@ -255,6 +260,7 @@ impl Conn {
     pub(super) fn roll_back(&mut self) {
         self.known.forget();
         self.unwritten = None;
+        self.effects = Effects::default();
         let undone = self.engine.batch_execute("ROLLBACK");
         if let Err(cause) = undone {
             tracing::debug!(%cause, "nothing to roll back");

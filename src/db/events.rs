@@ -84,6 +84,7 @@ impl Prepared {
 /// which is much cheaper. A number given twice so shows only then, and is the fault of its job all the same.
 pub fn append(conn: &mut Conn, prepared: &Arc<Prepared>) -> Result<(), DbError> {
     conn.unwritten().events.push(prepared.clone());
+    conn.effects.events.push(prepared.clone());
     let mut events = prepared.events.iter().zip(&prepared.texts);
     events.try_for_each(|(stored, texts)| apply::event(conn, stored.at, &stored.event, texts))
 }

@@ -182,6 +182,7 @@ fn logs_of(conn: &mut Conn, build: i64) -> Result<Done, DbError> {
         counters::raise(conn, counters::LOG, *highest)?;
     }
     let deleted = diesel::delete(logs::table.filter(logs::build_id.eq(build))).execute(conn.engine()?)?;
+    conn.effects.untold |= deleted > 0;
     Ok(Done { count: deleted as u64, more: false })
 }
 
@@ -216,6 +217,7 @@ fn old_builds(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, DbError>
             .select(request_builds::request_id)
             .load(conn.engine()?)?;
         diesel::delete(builds::table.find(build)).execute(conn.engine()?)?;
+        conn.effects.untold = true;
         delete_requests(conn, &wanted)?;
         done.count += 1;
     }
@@ -291,7 +293,9 @@ fn old_builder_events(conn: &mut Conn, builder: i64, kept: i64) -> Result<Done, 
         .select(builder_events::id)
         .load(conn.engine()?)?;
     let old = builder_events::table.filter(builder_events::id.eq_any(old));
-    Ok(Done::rows(diesel::delete(old).execute(conn.engine()?)?))
+    let deleted = diesel::delete(old).execute(conn.engine()?)?;
+    conn.effects.untold |= deleted > 0;
+    Ok(Done::rows(deleted))
 }
 
 /// Cuts the event log, but not beyond what the slowest target has read.

@@ -5,7 +5,8 @@
 //! write ([`Db::read`]). Storing an event brings what the pages read up to date in the same transaction
 //! ([`events::append`]); nothing else writes builds, steps, changes or requests.
 //!
-//! Every query goes along an index and has a bound, so what a page costs does not grow with what is stored.
+//! Every query goes along an index and has a bound, so what a page costs does not grow with what is stored. What builders
+//! did lately is kept in memory (`lately`), which nobody can tell but by the time it takes.
 //!
 //! Not here: deciding anything. Numbers come from [`Ids`], moments from the caller.
 
@@ -22,9 +23,11 @@ mod error;
 pub mod events;
 pub mod expectations;
 mod fill;
+mod halves;
 mod ids;
 pub mod janitor;
 mod known;
+mod lately;
 mod location;
 mod lock;
 pub mod logs;
@@ -43,10 +46,12 @@ mod writer;
 pub use engine::Conn;
 pub use error::DbError;
 pub use fill::fill;
+pub use halves::Halves;
 pub use ids::Ids;
 pub use location::Location;
 pub use newest::Newest;
 
+use lately::Lately;
 use readers::{READERS, Readers};
 use std::future::Future;
 use std::sync::Arc;
@@ -69,7 +74,7 @@ struct Inner {
     turns: Arc<Semaphore>,
     writer: Writer,
     ids: Ids,
-    newest: Arc<Newest>,
+    lately: Arc<Lately>,
 }
 
 impl Db {
@@ -78,11 +83,12 @@ impl Db {
         let lock = lock::FileLock::take(location)?;
         let mut conn = migrate::open(location)?;
         let ids = Ids::seed(&mut conn)?;
-        let readers = Readers::new(location.clone())?;
-        let blocking_readers = Readers::new(location.clone())?;
-        let writer = Writer::start(conn, lock, location.clone())?;
+        let lately = Arc::new(Lately::since(events::last(&mut conn)?));
+        let readers = Readers::new(location.clone(), lately.clone())?;
+        let blocking_readers = Readers::new(location.clone(), lately.clone())?;
+        let writer = Writer::start(conn, lock, location.clone(), lately.clone())?;
         let turns = Arc::new(Semaphore::new(READERS as usize));
-        Ok(Db { inner: Arc::new(Inner { readers, blocking_readers, turns, writer, ids, newest: Arc::default() }) })
+        Ok(Db { inner: Arc::new(Inner { readers, blocking_readers, turns, writer, ids, lately }) })
     }
 
     pub fn ids(&self) -> &Ids {
@@ -90,8 +96,8 @@ impl Db {
     }
 
     /// Which events were stored last.
-    pub fn newest(&self) -> &Arc<Newest> {
-        &self.inner.newest
+    pub fn newest(&self) -> &Newest {
+        self.inner.lately.newest()
     }
 
     /// Runs a query on a blocking thread of the reading pool. All it reads is of one moment.

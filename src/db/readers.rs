@@ -1,9 +1,11 @@
 //! A few connections that only read.
 
 use super::engine::{Conn, Purpose};
+use super::lately::Lately;
 use super::{DbError, Location};
 use diesel::prelude::*;
 use diesel::r2d2::{ManageConnection, Pool};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many queries run at once. Each costs a connection with its own cache; more would not make two cores faster.
@@ -15,10 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections not used for this long are closed, so that an idle Signalbox is small.
 const IDLE: Duration = Duration::from_secs(60);
 
-pub(super) struct Readers(Pool<Manager>);
+pub(super) struct Readers {
+    pool: Pool<Manager>,
+    lately: Arc<Lately>,
+}
 
 impl Readers {
-    pub fn new(location: Location) -> Result<Readers, DbError> {
+    pub fn new(location: Location, lately: Arc<Lately>) -> Result<Readers, DbError> {
         let pool = Pool::builder()
             .max_size(READERS)
             .min_idle(Some(1))
@@ -28,12 +33,13 @@ impl Readers {
             .error_handler(Box::new(Quiet))
             .build(Manager { location })
             .map_err(|error| DbError::NoReader(error.to_string()))?;
-        Ok(Readers(pool))
+        Ok(Readers { pool, lately })
     }
 
     /// Runs a query on one of them; all it reads is of one moment.
     pub fn run<T>(&self, query: impl FnOnce(&mut Conn) -> Result<T, DbError>) -> Result<T, DbError> {
-        let mut conn = self.0.get().map_err(|error| DbError::NoReader(error.to_string()))?;
+        let mut conn = self.pool.get().map_err(|error| DbError::NoReader(error.to_string()))?;
+        conn.view = Some(self.lately.view());
         conn.begin(Purpose::Read)?;
         let open = Reading(&mut conn);
         query(open.0)
@@ -45,6 +51,7 @@ struct Reading<'a>(&'a mut Conn);
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
+        self.0.view = None;
         self.0.roll_back();
     }
 }

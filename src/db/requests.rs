@@ -5,9 +5,9 @@ use super::engine::Conn;
 use super::schema::{builders, builds, buildsets, request_builds, requests};
 use super::{DbError, builders as builder};
 use crate::model::{BuildRequest, Buildset, Time};
-use diesel::dsl::{exists, not};
+use diesel::dsl::{auto_type, count_star, exists, not};
 use diesel::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = requests)]
@@ -55,21 +55,21 @@ impl BuildsetRow {
     }
 }
 
-/// Requests neither complete nor in a running build, oldest first.
-pub fn pending(conn: &mut Conn, builder: Option<&str>) -> Result<Vec<BuildRequest>, DbError> {
-    let columns = (RequestRow::as_select(), builders::name);
-    let order = (requests::submitted_at, requests::id);
+/// Neither complete nor in a running build. Few are not complete, so looking at all of them is bounded too.
+#[auto_type(no_type_alias)]
+fn waits() -> _ {
     let running = request_builds::table
         .inner_join(builds::table)
         .filter(request_builds::request_id.eq(requests::id))
         .filter(builds::finished.is_null());
-    // Few are open, so looking at all of them is bounded too.
-    let waiting = requests::table
-        .inner_join(builders::table)
-        .filter(requests::complete_at.is_null())
-        .filter(not(exists(running)))
-        .order(order)
-        .select(columns);
+    requests::complete_at.is_null().and(not(exists(running)))
+}
+
+/// Requests neither complete nor in a running build, oldest first.
+pub fn pending(conn: &mut Conn, builder: Option<&str>) -> Result<Vec<BuildRequest>, DbError> {
+    let columns = (RequestRow::as_select(), builders::name);
+    let order = (requests::submitted_at, requests::id);
+    let waiting = requests::table.inner_join(builders::table).filter(waits()).order(order).select(columns);
     let rows: Vec<(RequestRow, String)> = match builder {
         Some(name) => match builder::id(conn, name)? {
             Some(id) => waiting.filter(requests::builder_id.eq(id)).load(conn.engine()?)?,
@@ -78,6 +78,17 @@ pub fn pending(conn: &mut Conn, builder: Option<&str>) -> Result<Vec<BuildReques
         None => waiting.load(conn.engine()?)?,
     };
     with_builds(conn, rows)
+}
+
+/// How many of them there are of each builder that has some.
+pub fn waiting(conn: &mut Conn) -> Result<BTreeMap<String, usize>, DbError> {
+    let counted: Vec<(String, i64)> = requests::table
+        .inner_join(builders::table)
+        .filter(waits())
+        .group_by(builders::name)
+        .select((builders::name, count_star()))
+        .load(conn.engine()?)?;
+    Ok(counted.into_iter().map(|(name, count)| (name, usize::try_from(count).unwrap_or(0))).collect())
 }
 
 pub fn find(conn: &mut Conn, id: i64) -> Result<Option<BuildRequest>, DbError> {

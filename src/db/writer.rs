@@ -14,6 +14,7 @@
 use super::checkpointer::Checkpointer;
 use super::engine::{Conn, Purpose, TransactionId};
 use super::error::Trouble;
+use super::lately::{Effects, Lately};
 use super::lock::FileLock;
 use super::{DbError, Location};
 use std::any::Any;
@@ -111,13 +112,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the connection and the lock from here on.
-    pub fn start(conn: Conn, lock: FileLock, location: Location) -> Result<Writer, DbError> {
+    pub fn start(conn: Conn, lock: FileLock, location: Location, lately: Arc<Lately>) -> Result<Writer, DbError> {
         let shared = Arc::new(Shared::default());
         let bench = Bench {
             shared: shared.clone(),
             conn: Some(conn),
             checkpointer: Checkpointer::start(&location)?,
             location,
+            lately,
             unsure: None,
             failures: 0,
             lock: Some(lock),
@@ -197,8 +199,10 @@ struct Bench {
     conn: Option<Conn>,
     checkpointer: Option<Checkpointer>,
     location: Location,
+    /// Told of every commit before anybody else is.
+    lately: Arc<Lately>,
     /// The transaction whose commit was not answered, until it is known what became of it.
-    unsure: Option<TransactionId>,
+    unsure: Option<(TransactionId, Effects)>,
     /// Failed tries in a row.
     failures: u32,
     /// Let go of before anyone is told that the thread has ended, so that the file can be opened again.
@@ -322,12 +326,16 @@ impl Bench {
             Ok(id) => id,
             Err(cause) => return self.take_back(cause.into()),
         };
+        let effects = std::mem::take(&mut conn.effects);
         match conn.commit() {
-            Ok(()) => Attempt::Committed,
+            Ok(()) => {
+                self.lately.committed(effects);
+                Attempt::Committed
+            }
             Err(cause) => match self.take_back(cause) {
                 Attempt::Failed(cause) => Attempt::Refused(cause),
                 attempt => {
-                    self.unsure = id;
+                    self.unsure = id.map(|id| (id, effects));
                     attempt
                 }
             },
@@ -336,10 +344,13 @@ impl Bench {
 
     /// Whether a commit whose answer was lost has taken place after all. PostgreSQL knows; doing it twice would be wrong.
     fn unanswered_commit(&mut self) -> Result<bool, DbError> {
-        let Some(id) = self.unsure else {
+        let Some(&(id, _)) = self.unsure.as_ref() else {
             return Ok(false);
         };
         let committed = self.connection()?.was_committed(id)?;
+        if let Some((_, effects)) = self.unsure.take_if(|_| committed) {
+            self.lately.committed(effects);
+        }
         self.unsure = None;
         Ok(committed)
     }

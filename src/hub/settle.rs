@@ -31,7 +31,6 @@ pub(super) fn write(
     reply: Reply,
     written: UnboundedSender<Written>,
 ) {
-    let marks = db.newest().marks(&facts);
     let prepared = match events::prepare(facts) {
         Ok(prepared) => prepared,
         Err(cause) => {
@@ -46,9 +45,6 @@ pub(super) fn write(
         state.iter().try_for_each(|put| state::put(conn, put))
     };
     db.write_then(job, move |outcome| {
-        if outcome.is_ok() {
-            marks.note();
-        }
         // It listens for as long as anything is under way.
         let _ = written.send(Written { facts, outcome, reply });
     });

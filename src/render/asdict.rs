@@ -11,6 +11,7 @@ use chrono::{DateTime, Local, SecondsFormat, TimeZone, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// 0.8 leaves letters, digits and these as they are in a path.
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-');
@@ -18,6 +19,15 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-
 /// A name as it stands in a path: `runtests linux` → `runtests%20linux`.
 pub fn quote(name: &str) -> String {
     utf8_percent_encode(name, QUOTED).to_string()
+}
+
+/// The same, to be written.
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        utf8_percent_encode(self.0, QUOTED).fmt(f)
+    }
 }
 
 /// Addresses of pages below `buildbotURL`.

@@ -112,6 +112,10 @@ impl Node {
         }
     }
 
+    pub(super) fn is_down(&self) -> bool {
+        matches!(lock(&self.standing).state, State::Parked | State::Restarting)
+    }
+
     pub(super) fn is_parked(&self) -> bool {
         lock(&self.standing).state == State::Parked
     }

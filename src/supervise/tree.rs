@@ -48,6 +48,11 @@ impl Tree {
         self.root.reports()
     }
 
+    /// Those that do not run though they should: parked, or about to be restarted.
+    pub fn down(&self) -> Vec<Report> {
+        self.root.leaves().iter().filter(|node| node.is_down()).map(|node| node.report()).collect()
+    }
+
     /// Resolves with the reason once an escalation has reached the root: the program cannot go on.
     pub async fn fallen(&self) -> String {
         let mut fallen = self.root.trunk.fallen.subscribe();

@@ -91,6 +91,12 @@ impl StepRow {
 
 /// The builds of these rows, in the order asked for; with steps and logs if `with_steps`.
 pub(in crate::db) fn of_ids(conn: &mut Conn, ids: &[i64], with_steps: bool) -> Result<Vec<Build>, DbError> {
+    let mut found = by_ids(conn, ids, with_steps)?;
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// The same by row.
+pub(in crate::db) fn by_ids(conn: &mut Conn, ids: &[i64], with_steps: bool) -> Result<HashMap<i64, Build>, DbError> {
     let mut found: HashMap<i64, Build> = HashMap::with_capacity(ids.len());
     for some in ids.chunks(AT_ONCE) {
         let rows: Vec<(BuildRow, String)> = match some {
@@ -116,7 +122,7 @@ pub(in crate::db) fn of_ids(conn: &mut Conn, ids: &[i64], with_steps: bool) -> R
             found.insert(id, Build { steps, ..row.build(builder)? });
         }
     }
-    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    Ok(found)
 }
 
 /// Adds the steps that have no row yet.

@@ -6,10 +6,12 @@
 
 use super::{of_ids, running_rows};
 use crate::db::engine::{Conn, MultiBackend};
+use crate::db::lately::{self, Key as Times, OfBuilder};
 use crate::db::schema::{build_branches, builds};
 use crate::db::{DbError, builders, columns};
 use crate::model::{Build, Time};
 use diesel::prelude::*;
+use std::sync::Arc;
 
 /// Which builds, in which order.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +48,8 @@ pub enum Order {
 /// Where a build comes in the order: later keys first.
 type Key = (i64, i64);
 
-/// How many builds are read between two questions whether they are enough.
-const PIECE: usize = 50;
+/// How many builds are read before it is first asked whether they are enough; then twice as many each time.
+const FIRST_PIECE: usize = 50;
 
 /// See [`Selection`]; each index-backed and bounded by `limit`.
 pub fn select(conn: &mut Conn, selection: &Selection) -> Result<Vec<Build>, DbError> {
@@ -55,21 +57,111 @@ pub fn select(conn: &mut Conn, selection: &Selection) -> Result<Vec<Build>, DbEr
     of_ids(conn, &ids, selection.with_steps)
 }
 
+/// The same with steps, shared with others who look at them.
+pub fn select_shared(conn: &mut Conn, selection: &Selection) -> Result<Vec<Arc<Build>>, DbError> {
+    Ok(select_until(conn, selection, |_| false)?.0)
+}
+
 /// The same, read in pieces until they are enough; and whether there may be more.
 pub fn select_until(
     conn: &mut Conn,
     selection: &Selection,
-    mut enough: impl FnMut(&[Build]) -> bool,
-) -> Result<(Vec<Build>, bool), DbError> {
-    let ids = chosen(conn, selection)?;
+    mut enough: impl FnMut(&[Arc<Build>]) -> bool,
+) -> Result<(Vec<Arc<Build>>, bool), DbError> {
+    let chosen = match chosen_lately(conn, selection)? {
+        Some(chosen) => Chosen::Lately(chosen),
+        None => Chosen::Rows(chosen(conn, selection)?),
+    };
     let mut found = Vec::new();
-    for (index, some) in ids.chunks(PIECE).enumerate() {
-        found.extend(of_ids(conn, some, selection.with_steps)?);
-        if enough(&found) && ids.len() > (index + 1) * PIECE {
+    let (mut read, mut piece) = (0, FIRST_PIECE);
+    while read < chosen.len() {
+        found.extend(chosen.builds(conn, read, piece)?);
+        read += piece;
+        piece *= 2;
+        if read < chosen.len() && enough(&found) {
             return Ok((found, true));
         }
     }
-    Ok((found, ids.len() as i64 >= selection.limit))
+    Ok((found, chosen.len() as i64 >= selection.limit))
+}
+
+/// What was chosen, in its order.
+enum Chosen {
+    Lately(Vec<Of>),
+    Rows(Vec<i64>),
+}
+
+impl Chosen {
+    fn len(&self) -> usize {
+        match self {
+            Chosen::Lately(all) => all.len(),
+            Chosen::Rows(all) => all.len(),
+        }
+    }
+
+    /// So many from this place on.
+    fn builds(&self, conn: &mut Conn, from: usize, count: usize) -> Result<Vec<Arc<Build>>, DbError> {
+        let to = self.len().min(from + count);
+        match self {
+            Chosen::Lately(all) => lately::builds(conn, &all[from..to]),
+            Chosen::Rows(all) => Ok(of_ids(conn, &all[from..to], true)?.into_iter().map(Arc::new).collect()),
+        }
+    }
+}
+
+/// More builds of one builder than this are not looked for among what it did lately.
+const DEEPEST: usize = 128;
+
+/// A build's row, with its builder.
+type Of = (Arc<OfBuilder>, i64);
+
+/// Those selected out of what the builders did lately; `None` if that does not tell.
+fn chosen_lately(conn: &mut Conn, selection: &Selection) -> Result<Option<Vec<Of>>, DbError> {
+    let Selection { builders, order, finished, from, to, begun_before, limit, .. } = selection;
+    let (limit, Some(to)) = (usize::try_from(*limit).unwrap_or(0), to) else {
+        return Ok(None);
+    };
+    let special = selection.worker.is_some() || selection.before_number.is_some() || !selection.branches.is_empty();
+    if special || builders.is_empty() || limit == 0 {
+        return Ok(None);
+    }
+    let selected = |key: &Times| {
+        let time = match order {
+            Order::Started => Some(key.started),
+            Order::Finished => key.finished,
+        };
+        time.filter(|time| {
+            *time < to.0
+                && from.is_none_or(|from| *time >= from.0)
+                && finished.is_none_or(|finished| key.finished.is_some() == finished)
+                && begun_before.is_none_or(|before| key.started < before.0)
+        })
+    };
+    let mut all = lately::of(conn, builders, lately::first_depth(builders.len()))?;
+    loop {
+        let selected_of = |(index, of): (usize, &Arc<OfBuilder>)| {
+            let keys = of.keys().iter();
+            keys.filter_map(|key| Some((selected(key)?, key.id, index))).collect::<Vec<_>>()
+        };
+        let mut found: Vec<(i64, i64, usize)> = all.iter().enumerate().flat_map(selected_of).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate(limit);
+        let oldest = found.last().filter(|_| found.len() == limit).map(|(time, ..)| *time);
+        let least = oldest.max(from.map(|from| from.0)).unwrap_or(i64::MIN);
+        let short: Vec<usize> = (0..all.len()).filter(|index| !all[*index].reaches_back(least)).collect();
+        if short.is_empty() {
+            return Ok(Some(found.into_iter().map(|(_, id, index)| (Arc::clone(&all[index]), id)).collect()));
+        }
+        let depth = 2 * short.iter().map(|index| all[*index].depth()).max().unwrap_or(DEEPEST);
+        // Of a time long gone it would tell nothing but that it does not reach there.
+        if depth > DEEPEST || short.iter().any(|index| !all[*index].reaches_back(to.0)) {
+            return Ok(None);
+        }
+        let names: Vec<String> = short.iter().map(|index| all[*index].name().clone()).collect();
+        for (index, deeper) in short.into_iter().zip(lately::of(conn, &names, depth)?) {
+            all[index] = deeper;
+        }
+    }
 }
 
 /// The rows of those that are selected, in their order.

@@ -177,7 +177,7 @@ fn login(site: &Site, links: &Links, who: &Who) -> Option<String> {
 
 /// Parts that are down and a database that cannot write.
 fn troubles(site: &Site) -> Vec<Trouble> {
-    let down = site.tree.reports().into_iter().filter(|report| matches!(report.state, "parked" | "restarting"));
+    let down = site.tree.down().into_iter();
     let down =
         down.map(|report| Trouble { words: format!("{} {}", report.path, report.state), since: Some(report.since) });
     site.db.trouble().map(|words| Trouble { words, since: None }).into_iter().chain(down).collect()

@@ -12,10 +12,10 @@
 //! Visitors who are not logged in share their answers; what others see is kept for each of them apart.
 
 use super::fields::Fields;
-use super::halves::Halves;
 use super::identity;
 use super::live;
 use super::site::Site;
+use crate::db::Halves;
 use crate::master::authz::{Action, Subject, Who};
 use crate::model::Seq;
 use actix_web::body::{BoxBody, MessageBody};

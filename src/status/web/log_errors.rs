@@ -3,8 +3,7 @@
 //! A log that has ended does not change, so that what was found in it is remembered. Of a long one only the end is looked
 //! through, which its view says. A log that still grows is left alone.
 
-use super::halves::Halves;
-use crate::db::{Conn, DbError, logs};
+use crate::db::{Conn, DbError, Halves, logs};
 use crate::model::{Log, LogKind, Segment};
 use crate::render::log_find::{FoundLine, LogFind};
 use crate::render::words::{count, thousands};

@@ -23,7 +23,6 @@ pub mod config;
 mod fault;
 mod fields;
 mod frame;
-mod halves;
 mod identity;
 mod json;
 mod kept;

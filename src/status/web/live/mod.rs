@@ -32,8 +32,8 @@ mod socket;
 
 pub use socket::connect;
 
-use super::halves::Halves;
 pub(super) use super::site::Site;
+use crate::db::Halves;
 use crate::master::authz::Who;
 use crate::render::counted::still;
 use actix::prelude::*;

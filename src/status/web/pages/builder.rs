@@ -5,7 +5,7 @@ use super::super::fields::Fields;
 use super::super::viewer::{Outside, Reader, Viewer};
 use super::bar::percent;
 use super::build_line::{self, BuildLine};
-use super::builders::{Activity, activity, last_builds};
+use super::builders::{Activity, activity};
 use super::change_view::{ChangeView, change};
 use super::force_form::{self, ForceForm};
 use super::progress::{self, Progress};
@@ -21,6 +21,7 @@ use crate::render::links::Links;
 use crate::render::{people, times, words};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bars in the strip of results.
@@ -61,7 +62,7 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
         stop: viewer.advertises(Action::StopBuild),
         ping: viewer.advertises(Action::PingBuilder),
     };
-    let title = tab::builder(&name, facts.last.as_ref(), !facts.running.is_empty());
+    let title = tab::builder(&name, facts.last.as_deref(), !facts.running.is_empty());
     let frame = viewer.frame(&title, "builders").reloading(&fields);
     let (links, now) = (links.clone(), viewer.now());
     viewer.page_in(frame, "builder", move || view(&facts, &wanted, &outlook, forms, &links, &fields, now)).await
@@ -97,10 +98,10 @@ struct Facts {
     /// With steps, for their texts.
     recent: Vec<Build>,
     more: bool,
-    running: Vec<Build>,
+    running: Vec<Arc<Build>>,
     pending: Vec<BuildRequest>,
     workers: Vec<Worker>,
-    last: Option<Build>,
+    last: Option<Arc<Build>>,
     streak: Option<Streak>,
     pages: Outside,
 }
@@ -121,20 +122,21 @@ fn load(reader: &mut Reader, name: &str, wanted: &Wanted) -> Result<Facts, Fault
     let number = usize::try_from(wanted.number).unwrap_or(usize::MAX);
     let more = recent.len() > number;
     recent.truncate(number);
-    let mut running = builds::running(reader.conn)?;
-    running.retain(|build| build.builder == name && has(&build.properties, &wanted.properties));
+    let only = [name.to_owned()];
+    let mut running = builds::running_of(reader.conn, &only)?;
+    running.retain(|build| has(&build.properties, &wanted.properties));
     let mut pending = requests::pending(reader.conn, Some(name))?;
     pending.retain(|request| has(&request.properties, &wanted.properties));
     let mut found = Vec::new();
     for worker in &builder.workers {
         found.extend(workers::find(reader.conn, worker)?);
     }
-    let mut pages = reader.outside(recent.iter().chain(&running));
+    let mut pages = reader.outside(recent.iter().chain(running.iter().map(|build| &**build)));
     let streak = streak::ending_before(reader.conn, name, None)?;
     if let Some(streak) = &streak {
         pages.extend(reader.outside(std::iter::once(&streak.first)));
     }
-    let last = last_builds(reader.conn, std::slice::from_ref(&builder), &[])?.remove(name);
+    let last = builds::last_finished_of(reader.conn, &only)?.pop();
     Ok(Facts { builder, last, strip, recent, more, running, pending, workers: found, streak, pages })
 }
 
@@ -242,7 +244,6 @@ fn view(
     now: Time,
 ) -> BuilderView {
     let builder = &facts.builder;
-    let running: Vec<&Build> = facts.running.iter().collect();
     let oldest = facts.recent.last().filter(|_| facts.more && wanted.properties.is_empty());
     BuilderView {
         name: builder.name.clone(),
@@ -250,7 +251,7 @@ fn view(
         waterfall: links.page("waterfall") + &super::super::fields::encode(std::iter::once(("show", &*builder.name))),
         description: builder.description.clone(),
         tags: builder.tags.clone(),
-        activity: activity(builder, &running, facts.pending.len(), outlook, now),
+        activity: activity(builder, &facts.running, facts.pending.len(), outlook, now),
         last: facts.last.as_ref().map(|build| last(build, links, now)),
         failing: facts.streak.as_ref().map(|streak| failing(streak, facts, links)),
         strip: strip(&facts.strip, links),

@@ -15,7 +15,9 @@ use crate::render::links::Links;
 use crate::render::words;
 use actix_web::HttpResponse;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How many upcoming times are named.
 const MOST_UPCOMING: usize = 2;
@@ -35,7 +37,8 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         cancel: viewer.advertises(Action::CancelAllPendingBuilds),
         force: if force { force_form::of_all(&config, viewer.fields(), known, links.root()) } else { Vec::new() },
     };
-    let title = tab::overview("Builders", &facts.builders, &facts.last, &facts.running);
+    let running = facts.running.iter().filter(|build| facts.builders.iter().any(|one| one.name == build.builder));
+    let title = tab::overview("Builders", facts.last.values().map(|last| &**last), running.count());
     let frame = viewer.frame(&title, "builders").reloading(viewer.fields());
     let (fields, links, now) = (viewer.fields().clone(), links.clone(), viewer.now());
     viewer.page_in(frame, "builders", move || view(&facts, &outlook, &filter, &fields, forms, &links, now)).await
@@ -98,35 +101,32 @@ pub struct Chip {
 }
 
 struct Facts {
-    builders: Vec<Builder>,
+    builders: Vec<Arc<Builder>>,
     all_tags: Vec<String>,
-    last: BTreeMap<String, Build>,
+    last: BTreeMap<String, Arc<Build>>,
     running: Vec<Build>,
     pending: BTreeMap<String, usize>,
 }
 
 fn load(reader: &mut Reader, filter: &Filter) -> Result<Facts, Fault> {
-    let mut builders = builders::all(reader.conn)?;
-    let all_tags = tags_of(&builders);
+    let mut builders = builders::listed(reader.conn)?;
+    let all_tags = tags_of(builders.iter().map(|builder| &**builder));
     builders.retain(|builder| filter.takes(builder));
     let last = last_builds(reader.conn, &builders, &super::branches(&filter.branches))?;
-    let mut pending: BTreeMap<String, usize> = BTreeMap::new();
-    for request in requests::pending(reader.conn, None)? {
-        *pending.entry(request.builder).or_default() += 1;
-    }
+    let pending = requests::waiting(reader.conn)?;
     Ok(Facts { builders, all_tags, last, running: builds::running(reader.conn)?, pending })
 }
 
 /// The newest finished build of each builder, on any of these branches, with its steps: their texts are part of its own.
 pub fn last_builds(
     conn: &mut Conn,
-    builders: &[Builder],
+    builders: &[Arc<Builder>],
     branches: &[Option<String>],
-) -> Result<BTreeMap<String, Build>, DbError> {
+) -> Result<BTreeMap<String, Arc<Build>>, DbError> {
     let mut last = BTreeMap::new();
     if branches.is_empty() && !builders.is_empty() {
         let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
-        last.extend(builds::last_finished(conn, &names, true)?.into_iter().map(|build| (build.builder.clone(), build)));
+        last.extend(builds::last_finished_of(conn, &names)?.into_iter().map(|build| (build.builder.clone(), build)));
         return Ok(last);
     }
     for builder in builders {
@@ -139,17 +139,15 @@ pub fn last_builds(
             limit: 1,
             ..Selection::default()
         };
-        last.extend(builds::select(conn, &selection)?.into_iter().map(|build| (build.builder.clone(), build)));
+        last.extend(builds::select_shared(conn, &selection)?.into_iter().map(|build| (build.builder.clone(), build)));
     }
     Ok(last)
 }
 
 /// Every tag in use, sorted.
-pub fn tags_of(builders: &[Builder]) -> Vec<String> {
-    let mut tags: Vec<String> = builders.iter().flat_map(|builder| builder.tags.iter().cloned()).collect();
-    tags.sort();
-    tags.dedup();
-    tags
+pub fn tags_of<'b>(builders: impl IntoIterator<Item = &'b Builder>) -> Vec<String> {
+    let tags: BTreeSet<&String> = builders.into_iter().flat_map(|builder| &builder.tags).collect();
+    tags.into_iter().cloned().collect()
 }
 
 #[derive(Serialize)]
@@ -228,10 +226,16 @@ pub struct Foreseen {
 }
 
 /// State, time left of running builds, what waits, and when a scheduler comes next.
-pub fn activity(builder: &Builder, running: &[&Build], pending: usize, outlook: &Outlook, now: Time) -> Activity {
+pub fn activity<B: Borrow<Build>>(
+    builder: &Builder,
+    running: &[B],
+    pending: usize,
+    outlook: &Outlook,
+    now: Time,
+) -> Activity {
     let upcoming = outlook.upcoming.get(&builder.name).map(Vec::as_slice).unwrap_or_default();
     let state = words::activity(builder.state, !upcoming.is_empty());
-    let ends = running.iter().filter(|_| builder.state == BigState::Building).filter_map(|build| build.eta);
+    let ends = running.iter().filter(|_| builder.state == BigState::Building).filter_map(|build| build.borrow().eta);
     let soon = upcoming.iter().take(MOST_UPCOMING);
     Activity {
         class: format!("Activity {state}"),
@@ -251,7 +255,7 @@ fn view(
     links: &Links,
     now: Time,
 ) -> BuildersView {
-    let row = |builder: &Builder| {
+    let row = |builder: &Arc<Builder>| {
         let running: Vec<&Build> = facts.running.iter().filter(|build| build.builder == builder.name).collect();
         let pending = facts.pending.get(&builder.name).copied().unwrap_or(0);
         Row {

@@ -22,6 +22,7 @@ use crate::supervise::Report;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most red builders told of at length; the squares show them all.
 const MOST_RED: usize = 20;
@@ -50,14 +51,14 @@ pub async fn page(visitor: Visitor) -> Result<HttpResponse, Fault> {
         templates: viewer.template_problems(),
         forms,
     };
-    let title = tab::overview("Home", &facts.builders, &facts.last, &facts.running);
+    let title = tab::overview("Home", facts.last.values().map(|last| &**last), facts.running.len());
     viewer.page("root", &title, "", move || view(&facts, context)).await
 }
 
 struct Facts {
-    builders: Vec<Builder>,
+    builders: Vec<Arc<Builder>>,
     /// By builder: its newest finished build.
-    last: BTreeMap<String, Build>,
+    last: BTreeMap<String, Arc<Build>>,
     red: Vec<Red>,
     running: Vec<Build>,
     pending: Vec<BuildRequest>,
@@ -68,13 +69,13 @@ struct Facts {
 struct Red {
     streak: Streak,
     /// The newest build of the streak, with its steps.
-    newest: Build,
+    newest: Arc<Build>,
     /// Where the errors of its failed step begin, if that is known.
     error: Option<ErrorLine>,
 }
 
 impl Red {
-    fn of(reader: &mut Reader, streak: Streak, newest: Build) -> Result<Red, Fault> {
+    fn of(reader: &mut Reader, streak: Streak, newest: Arc<Build>) -> Result<Red, Fault> {
         let log = failed_step(&newest).and_then(log_end::telling);
         let errors = log.map(|log| reader.errors_if_short(log)).transpose()?.flatten();
         let error = errors.as_deref().and_then(LogErrors::first).cloned();
@@ -87,12 +88,12 @@ fn failed_step(build: &Build) -> Option<&Step> {
 }
 
 fn load(reader: &mut Reader) -> Result<Facts, Fault> {
-    let builders = builders::all(reader.conn)?;
+    let builders = builders::listed(reader.conn)?;
     let last = last_builds(reader.conn, &builders, &[])?;
     let mut red = Vec::new();
     for newest in last.values().filter(|build| streak::is_bad(build.results)).take(MOST_RED) {
         if let Some(streak) = streak::ending_before(reader.conn, &newest.builder, None)? {
-            red.push(Red::of(reader, streak, newest.clone())?);
+            red.push(Red::of(reader, streak, Arc::clone(newest))?);
         }
     }
     red.sort_by_key(|red| std::cmp::Reverse(red.streak.first.finished));

@@ -5,14 +5,11 @@
 use super::streak;
 use crate::model::*;
 use crate::render::words;
-use std::collections::BTreeMap;
 
-/// `2 red, 1 building · Waterfall`
-pub fn overview(title: &str, builders: &[Builder], last: &BTreeMap<String, Build>, running: &[Build]) -> String {
-    let is_red = |builder: &&Builder| last.get(&builder.name).is_some_and(|build| streak::is_bad(build.results));
-    let is_shown = |build: &&Build| builders.iter().any(|builder| builder.name == build.builder);
-    let counts =
-        [(builders.iter().filter(is_red).count(), "red"), (running.iter().filter(is_shown).count(), "building")];
+/// `2 red, 1 building · Waterfall`, by the last build of each builder on the page and how many run there.
+pub fn overview<'a>(title: &str, last: impl Iterator<Item = &'a Build>, running: usize) -> String {
+    let red = last.filter(|build| streak::is_bad(build.results)).count();
+    let counts = [(red, "red"), (running, "building")];
     let told: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if told.is_empty() { title.to_owned() } else { format!("{} · {title}", told.join(", ")) }
@@ -61,32 +58,15 @@ mod tests {
         }
     }
 
-    fn a_builder(name: &str) -> Builder {
-        Builder {
-            name: name.to_owned(),
-            basedir: String::new(),
-            description: None,
-            tags: Vec::new(),
-            workers: Vec::new(),
-            schedulers: Vec::new(),
-            state: BigState::Idle,
-        }
-    }
-
     #[test]
     fn it_says_what_is_red_and_what_runs() {
-        let builders = ["a", "b", "c"].map(a_builder);
-        let ended = |some: &[(&str, Results)]| -> BTreeMap<String, Build> {
-            some.iter().map(|(name, results)| ((*name).to_owned(), a_build(name, Some(*results)))).collect()
+        let said = |some: &[Results], running| {
+            let last: Vec<Build> = some.iter().map(|results| a_build("b", Some(*results))).collect();
+            overview("Waterfall", last.iter(), running)
         };
-        let (bad, good) = (
-            ended(&[("a", Results::Failure), ("b", Results::Exception), ("z", Results::Failure)]),
-            ended(&[("c", Results::Warnings)]),
-        );
-        let running = ["b", "z"].map(|name| a_build(name, None));
-        assert_eq!(overview("Waterfall", &builders, &bad, &running), "2 red, 1 building · Waterfall");
-        assert_eq!(overview("Waterfall", &builders, &good, &running), "1 building · Waterfall");
-        assert_eq!(overview("Waterfall", &builders, &good, &[]), "Waterfall");
+        assert_eq!(said(&[Results::Failure, Results::Success, Results::Exception], 1), "2 red, 1 building · Waterfall");
+        assert_eq!(said(&[Results::Warnings], 1), "1 building · Waterfall");
+        assert_eq!(said(&[], 0), "Waterfall");
     }
 
     #[test]

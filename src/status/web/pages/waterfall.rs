@@ -22,6 +22,7 @@ use actix_web::HttpResponse;
 use layout::{Window, lay_out};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The changes column shows this many at most.
@@ -46,7 +47,8 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
         viewer.read(move |reader| load(reader, &wanted)).await?
     };
     let outlook = viewer.outlook().await;
-    let title = tab::overview("Waterfall", &facts.builders, &facts.last, &facts.running);
+    let last = facts.columns.iter().filter_map(|of| of.last.as_deref());
+    let title = tab::overview("Waterfall", last, facts.columns.iter().map(|of| of.running.len()).sum());
     let frame = viewer.frame(&title, "waterfall").reloading(&fields);
     let links = viewer.links().clone();
     viewer.page_in(frame, "waterfall", move || view(&facts, &wanted, &outlook, &fields, &links, now)).await
@@ -97,14 +99,19 @@ impl Wanted {
         })
     }
 
+    /// A strip of time may reach this far beyond its newest row.
+    fn to(&self) -> Time {
+        self.window.until + layout::STRIP
+    }
+
     fn branches(&self) -> Vec<Option<String>> {
         super::branches(&self.filter.branches)
     }
 
     fn takes_build(&self, build: &Build) -> bool {
-        let project = build.properties.get("project").and_then(|project| project.as_str()).unwrap_or("");
+        let project = || build.properties.get("project").and_then(|project| project.as_str()).unwrap_or("");
         (self.committers.is_empty() || build.changes().any(|change| self.committers.contains(&change.who)))
-            && (self.projects.is_empty() || self.projects.iter().any(|wanted| wanted == project))
+            && (self.projects.is_empty() || self.projects.iter().any(|wanted| wanted == project()))
     }
 
     fn takes_change(&self, change: &Change) -> bool {
@@ -131,102 +138,128 @@ fn is_true(value: &str) -> bool {
 }
 
 struct Facts {
-    builders: Vec<Builder>,
+    columns: Vec<OfBuilder>,
     all_tags: Vec<String>,
-    last: BTreeMap<String, Build>,
-    /// With steps, newest start first.
-    builds: Vec<Build>,
-    running: Vec<Build>,
-    events: Vec<BuilderEvent>,
     changes: Vec<Change>,
-    pending: BTreeMap<String, usize>,
     /// Where the facts were cut: older ones are not all here.
     from: Time,
 }
 
-fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
-    let mut builders = builders::all(reader.conn)?;
-    let all_tags = tags_of(&builders);
-    builders.retain(|builder| wanted.filter.takes(builder));
-    let last = last_builds(reader.conn, &builders, &wanted.branches())?;
-    let running = builds::running(reader.conn)?;
-    if wanted.failures_only {
-        builders.retain(|builder| is_failing(builder, last.get(&builder.name), &running));
-    }
-    let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
+/// What there is to show of one builder.
+struct OfBuilder {
+    builder: Arc<Builder>,
+    last: Option<Arc<Build>>,
+    running: Vec<Arc<Build>>,
+    pending: usize,
+    /// With steps, by number.
+    builds: BTreeMap<i64, Arc<Build>>,
+    /// Newest first.
+    events: Vec<Arc<BuilderEvent>>,
+}
 
-    let Window { mut from, until, rows, .. } = wanted.window;
-    // A strip of time may reach this far beyond its newest row.
-    let to = until + layout::STRIP;
-    let mut found: Vec<Build> = Vec::new();
-    let mut events = Vec::new();
-    if !names.is_empty() {
-        let limit = i64::try_from(rows).unwrap_or(MOST_BUILDS).saturating_add(1).min(MOST_BUILDS);
-        let selection = Selection {
-            builders: names.clone(),
-            order: Order::Started,
-            from: Some(from),
-            to: Some(to),
-            branches: wanted.branches(),
-            with_steps: true,
-            limit,
-            ..Selection::default()
-        };
-        let (newest, cut) = newest(reader, &selection, wanted)?;
-        found = newest;
-        if let Some(oldest) = found.iter().map(|build| build.started).min().filter(|_| cut) {
-            from = from.max(oldest);
-            // Builds that began before and still ran then have boxes here too.
-            let ended = Selection {
-                order: Order::Finished,
-                finished: Some(true),
-                from: Some(from),
-                begun_before: Some(from),
-                ..selection.clone()
-            };
-            add_missing(&mut found, builds::select(reader.conn, &ended)?);
-        }
-        let shown = |build: &Build| names.contains(&build.builder) && build.started < to;
-        add_missing(&mut found, running.iter().filter(|build| shown(build)).cloned().collect());
-        if wanted.events {
-            events = builders::events(reader.conn, &names, from, to, MOST_EVENTS)?;
-        }
+fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
+    let mut builders = builders::listed(reader.conn)?;
+    let all_tags = tags_of(builders.iter().map(|builder| &**builder));
+    builders.retain(|builder| wanted.filter.takes(builder));
+    let mut columns = columns(reader, builders, wanted)?;
+    if wanted.failures_only {
+        columns.retain(is_failing);
     }
-    found.retain(|build| wanted.takes_build(build));
-    let mut changes = changes::between(reader.conn, from, to, MOST_CHANGES)?;
+    let from = fill(reader, &mut columns, wanted)?;
+    let mut changes = changes::between(reader.conn, from, wanted.to(), MOST_CHANGES)?;
     changes.retain(|change| wanted.takes_change(change));
-    let mut pending: BTreeMap<String, usize> = BTreeMap::new();
-    for request in requests::pending(reader.conn, None)? {
-        *pending.entry(request.builder).or_default() += 1;
+    Ok(Facts { columns, all_tags, changes, from })
+}
+
+/// A column for each of these builders, empty below its head.
+fn columns(reader: &mut Reader, builders: Vec<Arc<Builder>>, wanted: &Wanted) -> Result<Vec<OfBuilder>, Fault> {
+    let mut last = last_builds(reader.conn, &builders, &wanted.branches())?;
+    let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
+    let mut running: BTreeMap<String, Vec<Arc<Build>>> = BTreeMap::new();
+    for build in builds::running_of(reader.conn, &names)? {
+        running.entry(build.builder.clone()).or_default().push(build);
     }
-    Ok(Facts { builders, all_tags, last, builds: found, running, events, changes, pending, from })
+    let pending = requests::waiting(reader.conn)?;
+    let column = |builder: Arc<Builder>| OfBuilder {
+        last: last.remove(&builder.name),
+        running: running.remove(&builder.name).unwrap_or_default(),
+        pending: pending.get(&builder.name).copied().unwrap_or(0),
+        builds: BTreeMap::new(),
+        events: Vec::new(),
+        builder,
+    };
+    Ok(builders.into_iter().map(column).collect())
+}
+
+/// Puts builds and events into the columns; whatever is not older than the answer is there.
+fn fill(reader: &mut Reader, columns: &mut [OfBuilder], wanted: &Wanted) -> Result<Time, Fault> {
+    let Window { mut from, rows, .. } = wanted.window;
+    if columns.is_empty() {
+        return Ok(from);
+    }
+    let names: Vec<String> = columns.iter().map(|column| column.builder.name.clone()).collect();
+    let limit = i64::try_from(rows).unwrap_or(MOST_BUILDS).saturating_add(1).min(MOST_BUILDS);
+    let selection = Selection {
+        builders: names.clone(),
+        order: Order::Started,
+        from: Some(from),
+        to: Some(wanted.to()),
+        branches: wanted.branches(),
+        with_steps: true,
+        limit,
+        ..Selection::default()
+    };
+    let (mut found, cut) = newest(reader, &selection, wanted)?;
+    if let Some(oldest) = found.iter().map(|build| build.started).min().filter(|_| cut) {
+        from = from.max(oldest);
+        // Builds that began before and still ran then have boxes here too.
+        let ended = Selection {
+            order: Order::Finished,
+            finished: Some(true),
+            from: Some(from),
+            begun_before: Some(from),
+            ..selection
+        };
+        found.extend(builds::select_shared(reader.conn, &ended)?);
+    }
+    let mut by_builder: BTreeMap<String, BTreeMap<i64, Arc<Build>>> = BTreeMap::new();
+    for build in found.into_iter().filter(|build| wanted.takes_build(build)) {
+        by_builder.entry(build.builder.clone()).or_default().insert(build.number, build);
+    }
+    let mut events: BTreeMap<String, Vec<Arc<BuilderEvent>>> = BTreeMap::new();
+    if wanted.events {
+        for event in builders::events(reader.conn, &names, from, wanted.to(), MOST_EVENTS)? {
+            events.entry(event.builder.clone()).or_default().push(event);
+        }
+    }
+    for column in columns {
+        column.builds = by_builder.remove(&column.builder.name).unwrap_or_default();
+        let running = column.running.iter().filter(|build| build.started < wanted.to() && wanted.takes_build(build));
+        column.builds.extend(running.map(|build| (build.number, Arc::clone(build))));
+        column.events = events.remove(&column.builder.name).unwrap_or_default();
+    }
+    Ok(from)
 }
 
 /// The builds that fill the rows wanted, and whether there are older ones.
-fn newest(reader: &mut Reader, selection: &Selection, wanted: &Wanted) -> Result<(Vec<Build>, bool), Fault> {
-    let enough = |found: &[Build]| {
-        let steps = |build: &Build| build.steps.iter().filter_map(|step| step.started).collect::<Vec<_>>();
-        let shown = found.iter().filter(|build| wanted.takes_build(build));
-        let starts = shown.flat_map(|build| std::iter::once(build.started).chain(steps(build)));
-        layout::strips(starts.filter(|start| *start <= wanted.window.until).collect()) > wanted.window.rows
+fn newest(reader: &mut Reader, selection: &Selection, wanted: &Wanted) -> Result<(Vec<Arc<Build>>, bool), Fault> {
+    let enough = |found: &[Arc<Build>]| {
+        let mut starts = Vec::new();
+        for build in found.iter().filter(|build| wanted.takes_build(build)) {
+            starts.push(build.started);
+            starts.extend(build.steps.iter().filter_map(|step| step.started));
+        }
+        starts.retain(|start| *start <= wanted.window.until);
+        layout::strips(starts) > wanted.window.rows
     };
     Ok(builds::select_until(reader.conn, selection, enough)?)
 }
 
-fn add_missing(found: &mut Vec<Build>, more: Vec<Build>) {
-    for build in more {
-        if !found.iter().any(|known| known.number == build.number && known.builder == build.builder) {
-            found.push(build);
-        }
-    }
-}
-
 /// Offline, or the last build was not a success, or a running one has a failed step.
-fn is_failing(builder: &Builder, last: Option<&Build>, running: &[Build]) -> bool {
-    let of_it = running.iter().filter(|build| build.builder == builder.name);
-    builder.state == BigState::Offline
-        || last.is_some_and(|build| build.results != Some(Results::Success))
-        || of_it.flat_map(|build| &build.steps).any(|step| step.results == Some(Results::Failure))
+fn is_failing(column: &OfBuilder) -> bool {
+    column.builder.state == BigState::Offline
+        || column.last.as_ref().is_some_and(|build| build.results != Some(Results::Success))
+        || column.running.iter().flat_map(|build| &build.steps).any(|step| step.results == Some(Results::Failure))
 }
 
 #[derive(Serialize)]
@@ -255,11 +288,9 @@ struct Tag {
 }
 
 fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, links: &Links, now: Time) -> WaterfallView {
-    let columns = columns::of(facts, links);
     let window = Window { from: facts.from.max(wanted.window.from), ..wanted.window };
-    let laid = lay_out(columns, &window, wanted.merge);
-    let heads: Vec<table::Head> =
-        facts.builders.iter().map(|builder| head(builder, facts, outlook, links, now)).collect();
+    let laid = lay_out(columns::of(facts), &window, wanted.merge);
+    let heads: Vec<table::Head> = facts.columns.iter().map(|column| head(column, outlook, links, now)).collect();
     let plain = |query: String| if query.is_empty() { "?".to_owned() } else { query };
     WaterfallView {
         table: table::html(&heads, &laid, &times::zone(now), links, now),
@@ -278,7 +309,7 @@ fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, link
             .filter(|pace| !pace.is_empty())
             .map(|_| plain(fields.with("reload", None))),
         empty: laid.rows.is_empty(),
-        no_builders: facts.builders.is_empty(),
+        no_builders: facts.columns.is_empty(),
         help: format!("{}{}", links.page("waterfall/help"), encode(fields.iter())),
         events_shown: wanted.events,
         events_toggle: fields.with("show_events", Some(if wanted.events { "false" } else { "true" })),
@@ -290,21 +321,19 @@ fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, link
     }
 }
 
-fn head(builder: &Builder, facts: &Facts, outlook: &Outlook, links: &Links, now: Time) -> table::Head {
-    let last = facts.last.get(&builder.name);
-    let running: Vec<&Build> = facts.running.iter().filter(|build| build.builder == builder.name).collect();
-    let pending = facts.pending.get(&builder.name).copied().unwrap_or(0);
+fn head(column: &OfBuilder, outlook: &Outlook, links: &Links, now: Time) -> table::Head {
+    let OfBuilder { builder, last, running, pending, .. } = column;
     table::Head {
         name: builder.name.clone(),
         href: links.builder(&builder.name),
-        last: last.map(|build| table::LastBox {
+        last: last.as_ref().map(|build| table::LastBox {
             class: words::class(build.results),
             word: words::word(build.results),
-            href: links.build(&build.builder, build.number),
+            number: build.number,
             text: words::line(&build.full_text()),
             failed_tests: failed_tests(build),
         }),
-        activity: activity(builder, &running, pending, outlook, now),
+        activity: activity(builder, running, *pending, outlook, now),
     }
 }
 

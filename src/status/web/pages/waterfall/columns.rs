@@ -1,96 +1,46 @@
 //! From facts to the items of each column, newest first.
 
-use super::Facts;
-use super::layout::{Box, Column, Item};
+use super::layout::{Column, Item};
+use super::{Facts, OfBuilder};
 use crate::model::*;
-use crate::render::links::{Links, outside};
-use crate::render::{people, words};
 
-/// The changes column, then one per builder.
-pub fn of(facts: &Facts, links: &Links) -> Vec<Column> {
-    let changes = facts.changes.iter().map(|change| change_item(change, links)).collect();
-    let changes = Column { items: changes, gaps: false };
-    let builders = facts.builders.iter().map(|builder| builder_column(&builder.name, facts, links));
-    std::iter::once(changes).chain(builders).collect()
+/// What stands in a box.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shown<'f> {
+    Change(&'f Change),
+    /// Something that is no build.
+    Event(&'f BuilderEvent),
+    /// The start of a build.
+    Begun(&'f Build),
+    Step(&'f Build, &'f Step),
 }
 
-fn builder_column(name: &str, facts: &Facts, links: &Links) -> Column {
-    let mut builds: Vec<&Build> = facts.builds.iter().filter(|build| build.builder == name).collect();
-    builds.sort_by_key(|build| std::cmp::Reverse(build.number));
-    let mut items: Vec<Item> = builds.into_iter().flat_map(|build| build_items(build, links)).collect();
-    for event in facts.events.iter().filter(|event| event.builder == name) {
+/// The changes column, then one per builder.
+pub fn of<'f>(facts: &'f Facts) -> Vec<Column<Shown<'f>>> {
+    let change = |change: &'f Change| Item { start: change.when, finish: None, shown: Shown::Change(change) };
+    let changes = Column { items: facts.changes.iter().map(change).collect(), gaps: false };
+    std::iter::once(changes).chain(facts.columns.iter().map(of_builder)).collect()
+}
+
+fn of_builder(column: &OfBuilder) -> Column<Shown<'_>> {
+    let mut items = Vec::new();
+    for build in column.builds.values().rev() {
+        add_build(build, &mut items);
+    }
+    for event in &column.events {
         // Among the others by its start, newest first.
         let place = items.iter().position(|item| item.start <= event.started).unwrap_or(items.len());
-        items.insert(place, event_item(event));
+        items.insert(place, Item { start: event.started, finish: event.finished, shown: Shown::Event(event) });
     }
     Column { items, gaps: true }
 }
 
 /// Its started steps, last first, then the box that stands for its start.
-fn build_items(build: &Build, links: &Links) -> Vec<Item> {
-    let shown = |step: &&Step| step.started.is_some() && !(step.hidden && step.finished.is_some());
-    let mut items: Vec<Item> =
-        build.steps.iter().rev().filter(shown).filter_map(|step| step_item(build, step, links)).collect();
-    let class = if build.steps.is_empty() && build.finished.is_some() { words::class(build.results) } else { "start" };
-    items.push(Item {
-        start: build.started,
-        finish: build.finished,
-        shown: Box {
-            class: format!("BuildStep {class}"),
-            label: format!("{} build {}", build.builder, build.number),
-            hover: build.reason.clone(),
-            lines: Vec::new(),
-            links: vec![(format!("Build {}", build.number), links.build(&build.builder, build.number))],
-            external: Vec::new(),
-        },
-    });
-    items
-}
-
-fn step_item(build: &Build, step: &Step, links: &Links) -> Option<Item> {
-    let (class, word) = super::super::build::step_state(step);
-    let log = |log: &Log| (log.name.clone(), links.log(&build.builder, build.number, &step.name, &log.name));
-    let external = step.urls.iter().filter_map(|(name, url)| Some((name.clone(), outside(url)?.to_owned())));
-    Some(Item {
-        start: step.started?,
-        finish: step.finished,
-        shown: Box {
-            class: format!("BuildStep {class}"),
-            label: word.to_owned(),
-            hover: String::new(),
-            lines: step.text.clone(),
-            links: step.logs.iter().map(log).collect(),
-            external: external.collect(),
-        },
-    })
-}
-
-fn event_item(event: &BuilderEvent) -> Item {
-    Item {
-        start: event.started,
-        finish: event.finished,
-        shown: Box {
-            class: "Event".to_owned(),
-            label: "event".to_owned(),
-            hover: String::new(),
-            lines: event.text.clone(),
-            links: Vec::new(),
-            external: Vec::new(),
-        },
-    }
-}
-
-fn change_item(change: &Change, links: &Links) -> Item {
-    Item {
-        start: change.when,
-        finish: None,
-        shown: Box {
-            class: "Change".to_owned(),
-            label: "change".to_owned(),
-            hover: change.comments.chars().take(500).collect(),
-            lines: Vec::new(),
-            links: vec![(people::name(&change.who).to_owned(), links.change(change.number))],
-            external: Vec::new(),
-        },
-    }
+fn add_build<'f>(build: &'f Build, items: &mut Vec<Item<Shown<'f>>>) {
+    let seen = |step: &&Step| !(step.hidden && step.finished.is_some());
+    let steps = build.steps.iter().rev().filter(seen);
+    items.extend(steps.filter_map(|step| {
+        Some(Item { start: step.started?, finish: step.finished, shown: Shown::Step(build, step) })
+    }));
+    items.push(Item { start: build.started, finish: build.finished, shown: Shown::Begun(build) });
 }

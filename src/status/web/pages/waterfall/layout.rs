@@ -1,4 +1,5 @@
-//! Where every box of a waterfall goes. Pure: columns of items in, rows of cells out.
+//! Where every box of a waterfall goes. Pure: columns of items in, rows of cells out; what stands in a box is for others
+//! to know.
 //!
 //! Time is cut into strips of at most ten seconds that begin where something began. A strip is as many rows high as
 //! its fullest column; every column's boxes stand at its bottom, the newest on top. Then boxes grow upward over the
@@ -13,32 +14,19 @@ pub const STRIP: Duration = Duration::from_secs(10);
 /// Items further apart than this have a gap between them.
 const GAP: Duration = Duration::from_secs(2);
 
-/// What is shown in a cell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Box {
-    pub class: String,
-    /// For those who do not see the colour.
-    pub label: String,
-    pub hover: String,
-    pub lines: Vec<String>,
-    /// Text and address.
-    pub links: Vec<(String, String)>,
-    pub external: Vec<(String, String)>,
-}
-
-/// Something that happened, with its box.
+/// Something that happened, with what its box shows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub struct Item<T> {
     pub start: Time,
     /// `None` while it goes on.
     pub finish: Option<Time>,
-    pub shown: Box,
+    pub shown: T,
 }
 
 /// One column, newest item first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Column {
-    pub items: Vec<Item>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column<T> {
+    pub items: Vec<Item<T>>,
     /// Gaps between its items show, and its boxes grow upward. Not so for changes.
     pub gaps: bool,
 }
@@ -53,19 +41,19 @@ pub struct Window {
 }
 
 /// A whole waterfall below its head.
-#[derive(Debug, Default, PartialEq)]
-pub struct Laid {
-    pub rows: Vec<Row>,
+#[derive(Debug, PartialEq)]
+pub struct Laid<T> {
+    pub rows: Vec<Row<T>>,
     /// When the lowest strip begins, if there is one.
     pub oldest: Option<Time>,
 }
 
-#[derive(Debug, Default, PartialEq)]
-pub struct Row {
+#[derive(Debug, PartialEq)]
+pub struct Row<T> {
     /// The time column. `None` is covered by a cell above.
     pub time: Option<Cell<Option<Time>>>,
     /// One per column. `None` is covered by a cell above.
-    pub cells: Vec<Option<Cell<Content>>>,
+    pub cells: Vec<Option<Cell<Content<T>>>>,
 }
 
 /// A cell that reaches over so many rows.
@@ -75,9 +63,9 @@ pub struct Cell<T> {
     pub content: T,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Content {
-    Box(Box),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Content<T> {
+    Box(T),
     /// Nothing happened here.
     Blank,
     /// What came before is unknown or nothing.
@@ -85,24 +73,23 @@ pub enum Content {
 }
 
 /// An item or the gap before it.
-#[derive(Clone, Debug)]
-struct Placed {
+struct Placed<T> {
     start: Time,
-    content: Content,
+    content: Content<T>,
 }
 
 /// One strip: its time, and the contents of each column, newest first.
-struct Strip {
+struct Strip<T> {
     time: Time,
-    columns: Vec<Vec<Content>>,
+    columns: Vec<Vec<Content<T>>>,
 }
 
-pub fn lay_out(columns: Vec<Column>, window: &Window, merge: bool) -> Laid {
+pub fn lay_out<T: Copy>(columns: Vec<Column<T>>, window: &Window, merge: bool) -> Laid<T> {
     let grows: Vec<bool> = columns.iter().map(|column| column.gaps).collect();
     let mut columns: Vec<_> =
         columns.into_iter().map(|column| with_gaps(column, window).into_iter().peekable()).collect();
 
-    let mut strips: Vec<Strip> = Vec::new();
+    let mut strips: Vec<Strip<T>> = Vec::new();
     loop {
         let newest = columns.iter_mut().filter_map(|column| Some(column.peek()?.start)).max();
         let Some(newest) = newest.filter(|&newest| newest >= window.from && strips.len() <= window.rows) else { break };
@@ -149,7 +136,7 @@ pub fn strips(mut starts: Vec<Time>) -> usize {
 }
 
 /// Puts a blank between items that have time between them, and before the newest if it has ended for a while.
-fn with_gaps(column: Column, window: &Window) -> Vec<Placed> {
+fn with_gaps<T>(column: Column<T>, window: &Window) -> Vec<Placed<T>> {
     let mut placed = Vec::with_capacity(column.items.len());
     let mut newer = window.now.min(window.until);
     for item in column.items {
@@ -165,10 +152,10 @@ fn with_gaps(column: Column, window: &Window) -> Vec<Placed> {
     placed
 }
 
-type Grid = Vec<(Option<Time>, Vec<Option<Content>>)>;
+type Grid<T> = Vec<(Option<Time>, Vec<Option<Content<T>>>)>;
 
 /// Rows of a strip: boxes at the bottom, the time in the bottom row.
-fn grid(strips: Vec<Strip>, width: usize) -> Grid {
+fn grid<T: Copy>(strips: Vec<Strip<T>>, width: usize) -> Grid<T> {
     let mut grid = Grid::new();
     for strip in strips {
         let height = strip.columns.iter().map(Vec::len).max().unwrap_or(0);
@@ -188,9 +175,9 @@ fn grid(strips: Vec<Strip>, width: usize) -> Grid {
 }
 
 /// Makes cells of what stands in the grid; empty ones become part of what is below them.
-fn merged(grid: Grid, grows: &[bool], merge: bool) -> Vec<Row> {
+fn merged<T>(grid: Grid<T>, grows: &[bool], merge: bool) -> Vec<Row<T>> {
     let height = grid.len();
-    let mut rows: Vec<Row> =
+    let mut rows: Vec<Row<T>> =
         (0..height).map(|_| Row { time: None, cells: grows.iter().map(|_| None).collect() }).collect();
     // The top of the run of empty cells that ends above the current row, per column; the time column is the first.
     let mut tops: Vec<Option<usize>> = vec![None; grows.len() + 1];
@@ -235,19 +222,15 @@ mod tests {
         assert_eq!((strips(&[5, 15]), strips(&[30, 11, 21, 1])), (2, 3));
     }
 
-    fn item(name: &str, start: i64, finish: Option<i64>) -> Item {
-        Item {
-            start: Time::from_seconds(start),
-            finish: finish.map(Time::from_seconds),
-            shown: Box { label: name.to_owned(), ..Box::default() },
-        }
+    fn item(name: &'static str, start: i64, finish: Option<i64>) -> Item<&'static str> {
+        Item { start: Time::from_seconds(start), finish: finish.map(Time::from_seconds), shown: name }
     }
 
-    fn builder(items: Vec<Item>) -> Column {
+    fn builder(items: Vec<Item<&'static str>>) -> Column<&'static str> {
         Column { items, gaps: true }
     }
 
-    fn changes(items: Vec<Item>) -> Column {
+    fn changes(items: Vec<Item<&'static str>>) -> Column<&'static str> {
         Column { items, gaps: false }
     }
 
@@ -256,7 +239,7 @@ mod tests {
     }
 
     /// Each row as text: the time, then the cells; `|` is covered from above, `.` blank, `?` unknown.
-    fn drawn(laid: &Laid) -> Vec<String> {
+    fn drawn(laid: &Laid<&str>) -> Vec<String> {
         let with_height = |text: &str, height: usize| {
             if height == 1 { text.to_owned() } else { format!("{text}x{height}") }
         };
@@ -273,7 +256,7 @@ mod tests {
                 let cells = row.cells.iter().map(|cell| match cell {
                     None => "|".to_owned(),
                     Some(cell) => match &cell.content {
-                        Content::Box(shown) => with_height(&shown.label, cell.height),
+                        Content::Box(shown) => with_height(shown, cell.height),
                         Content::Blank => with_height(".", cell.height),
                         Content::Unknown => with_height("?", cell.height),
                     },
@@ -352,6 +335,7 @@ mod tests {
 
     #[test]
     fn nothing_makes_no_rows() {
-        assert_eq!(lay_out(vec![builder(Vec::new())], &window(1), true), Laid::default());
+        let laid = lay_out(vec![builder(Vec::new())], &window(1), true);
+        assert_eq!(laid, Laid { rows: Vec::new(), oldest: None });
     }
 }

@@ -1,15 +1,21 @@
 //! The table of a waterfall as HTML. Written here because it is large: a template would take ten times as long.
 
+use super::super::build::step_state;
 use super::super::builders::Activity;
-use super::layout::{Box, Content, Laid};
-use crate::model::Time;
+use super::columns::Shown;
+use super::layout::{Content, Laid};
+use crate::model::*;
+use crate::render::asdict::Quoted;
 use crate::render::html::escape_into;
-use crate::render::links::Links;
+use crate::render::links::{Links, outside};
 use crate::render::times::{self, Shape};
+use crate::render::{people, words};
+use std::fmt::{Display, Write};
 
 /// The head of one builder's column.
 pub struct Head {
     pub name: String,
+    /// From the page to the builder's own.
     pub href: String,
     pub last: Option<LastBox>,
     pub activity: Activity,
@@ -18,12 +24,12 @@ pub struct Head {
 pub struct LastBox {
     pub class: &'static str,
     pub word: &'static str,
-    pub href: String,
+    pub number: i64,
     pub text: String,
     pub failed_tests: i64,
 }
 
-pub fn html(heads: &[Head], laid: &Laid, zone: &str, links: &Links, now: Time) -> String {
+pub fn html(heads: &[Head], laid: &Laid<Shown>, zone: &str, links: &Links, now: Time) -> String {
     let mut out = Html(String::with_capacity(64 * 1024));
     out.raw("<table class=\"waterfall\">\n<thead>\n");
     // First, as it stays in sight.
@@ -47,9 +53,12 @@ pub fn html(heads: &[Head], laid: &Laid, zone: &str, links: &Links, now: Time) -
             }
             out.raw("</th>");
         }
-        for cell in row.cells.iter().flatten() {
-            match &cell.content {
-                Content::Box(shown) => a_box(shown, cell.height, &mut out),
+        for (column, cell) in row.cells.iter().enumerate() {
+            let Some(cell) = cell else { continue };
+            // The first column is that of the changes.
+            let builder = column.checked_sub(1).and_then(|column| heads.get(column)).map_or("", |head| &*head.href);
+            match cell.content {
+                Content::Box(shown) => a_box(shown, builder, links, cell.height, &mut out),
                 Content::Blank => out.open("td", "", cell.height).raw("</td>").done(),
                 Content::Unknown => out.open("td", "Unknown", cell.height).raw("?</td>").done(),
             }
@@ -65,12 +74,12 @@ fn last_builds(heads: &[Head], out: &mut Html) {
     for head in heads {
         match &head.last {
             Some(last) => {
-                out.open("td", &format!("LastBuild {}", last.class), 1);
-                out.raw("<a href=\"").text(&last.href).raw("\">");
+                out.raw("<td class=\"LastBuild ").raw(last.class).raw("\">");
+                out.raw("<a href=\"").text(&head.href).raw("/builds/").show(last.number).raw("\">");
                 sign(last.class, last.word, out);
                 out.text(&last.text).raw("</a>");
                 if last.failed_tests > 0 {
-                    out.raw("<br>").text(&format!("Failed tests: {}", last.failed_tests));
+                    out.raw("<br>Failed tests: ").show(last.failed_tests);
                 }
                 out.raw("</td>");
             }
@@ -88,7 +97,7 @@ fn activities(heads: &[Head], out: &mut Html) {
             out.raw("<br>").raw(&end.away.element()).raw("<br>at ").raw(&times::element(end.at, Shape::Short));
         }
         if head.activity.pending > 0 {
-            out.raw("<br>").text(&format!("{} pending", head.activity.pending));
+            out.raw("<br>").show(head.activity.pending).raw(" pending");
         }
         for next in &head.activity.next {
             out.raw("<br>next ").raw(&next.away.element()).raw("<br>at ").raw(&times::element(next.at, Shape::Short));
@@ -107,37 +116,73 @@ fn names(heads: &[Head], zone: &str, links: &Links, out: &mut Html) {
     out.raw("</tr>\n");
 }
 
-fn a_box(shown: &Box, height: usize, out: &mut Html) {
-    out.raw("<td class=\"").text(&shown.class).raw("\"");
-    if height > 1 {
-        out.raw(&format!(" rowspan=\"{height}\""));
+/// A box; `builder` is the address of its builder's page.
+fn a_box(shown: Shown, builder: &str, links: &Links, height: usize, out: &mut Html) {
+    match shown {
+        Shown::Change(change) => {
+            let hover: &str = cut(&change.comments, 500);
+            out.open_with("td", "Change", height).hover(hover).raw(">");
+            out.link(&links.change(change.number), people::name(&change.who));
+        }
+        Shown::Event(event) => lines(&event.text, out.open("td", "Event", height)),
+        Shown::Begun(build) => begun(build, builder, height, out),
+        Shown::Step(build, step) => a_step(build, step, builder, height, out),
     }
-    if !shown.hover.is_empty() {
-        out.raw(" title=\"").text(&shown.hover).raw("\"");
+    out.raw("</td>");
+}
+
+fn begun(build: &Build, builder: &str, height: usize, out: &mut Html) {
+    let plain = build.steps.is_empty() && build.finished.is_some();
+    let class = if plain { words::class(build.results) } else { "start" };
+    out.open_step(class, height).hover(&build.reason).raw(">");
+    if plain {
+        sign(class, &format!("{} build {}", build.builder, build.number), out);
     }
-    out.raw(">");
-    if let Some(state) = shown.class.strip_prefix("BuildStep ").filter(|state| *state != "start") {
-        sign(state, &shown.label, out);
-    }
-    let mut first = true;
+    out.raw("<a href=\"")
+        .text(builder)
+        .raw("/builds/")
+        .show(build.number)
+        .raw("\">Build ")
+        .show(build.number)
+        .raw("</a>");
+}
+
+fn a_step(build: &Build, step: &Step, builder: &str, height: usize, out: &mut Html) {
+    let (class, word) = step_state(step);
+    out.open_step(class, height).raw(">");
+    sign(class, word, out);
+    lines(&step.text, out);
+    let mut first = step.text.is_empty();
     let mut next_line = |out: &mut Html| {
         if !std::mem::take(&mut first) {
             out.raw("<br>");
         }
     };
-    for line in &shown.lines {
+    for log in &step.logs {
         next_line(out);
+        out.raw("<a href=\"").text(builder).raw("/builds/").show(build.number).raw("/steps/").show(Quoted(&step.name));
+        out.raw("/logs/").show(Quoted(&log.name)).raw("\">").text(&log.name).raw("</a>");
+    }
+    for (text, url) in &step.urls {
+        if let Some(url) = outside(url) {
+            next_line(out);
+            out.raw("<span class=\"external\">[").link(url, text).raw("]</span>");
+        }
+    }
+}
+
+fn lines(text: &[String], out: &mut Html) {
+    for (index, line) in text.iter().enumerate() {
+        if index > 0 {
+            out.raw("<br>");
+        }
         out.text(line);
     }
-    for (text, href) in &shown.links {
-        next_line(out);
-        out.link(href, text);
-    }
-    for (text, href) in &shown.external {
-        next_line(out);
-        out.raw("<span class=\"external\">[").link(href, text).raw("]</span>");
-    }
-    out.raw("</td>");
+}
+
+/// So many characters of it at most.
+fn cut(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The sign beside the colour, with its word for those who hear the page.
@@ -163,15 +208,43 @@ impl Html {
         self.raw("<a href=\"").text(href).raw("\">").text(text).raw("</a>")
     }
 
+    /// A number, or what else means nothing in HTML.
+    fn show(&mut self, shown: impl Display) -> &mut Html {
+        // Memory can always be written to.
+        let _ = write!(self.0, "{shown}");
+        self
+    }
+
     fn open(&mut self, tag: &str, class: &str, height: usize) -> &mut Html {
+        self.open_with(tag, class, height).raw(">")
+    }
+
+    /// For further attributes.
+    fn open_with(&mut self, tag: &str, class: &str, height: usize) -> &mut Html {
         self.raw("<").raw(tag);
         if !class.is_empty() {
             self.raw(" class=\"").text(class).raw("\"");
         }
-        if height > 1 {
-            self.raw(&format!(" rowspan=\"{height}\""));
+        self.rowspan(height)
+    }
+
+    /// The cell of a build or a step, for further attributes.
+    fn open_step(&mut self, class: &str, height: usize) -> &mut Html {
+        self.raw("<td class=\"BuildStep ").raw(class).raw("\"").rowspan(height)
+    }
+
+    fn rowspan(&mut self, height: usize) -> &mut Html {
+        match height {
+            0 | 1 => self,
+            height => self.raw(" rowspan=\"").show(height).raw("\""),
         }
-        self.raw(">")
+    }
+
+    fn hover(&mut self, text: &str) -> &mut Html {
+        match text {
+            "" => self,
+            text => self.raw(" title=\"").text(text).raw("\""),
+        }
     }
 
     fn done(&mut self) {}
