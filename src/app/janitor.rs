@@ -1,5 +1,5 @@
 use crate::config::{Config, Horizons};
-use crate::db::{Db, janitor};
+use crate::db::{Db, DbError, janitor};
 use actix::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,8 @@ async fn sweep(db: &Db, horizons: &Horizons) {
     match janitor::sweep(db, horizons).await {
         Ok(swept) if swept == janitor::Swept::default() => {}
         Ok(swept) => tracing::info!("beyond the horizons and deleted: {swept:?}"),
+        // The program ends; the next one goes on.
+        Err(DbError::Closed) => {}
         Err(error) => tracing::warn!("cannot delete what is beyond the horizons: {error}; trying again in {PAUSE:?}"),
     }
 }
