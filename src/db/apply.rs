@@ -9,8 +9,8 @@ mod rows;
 mod worker_rows;
 
 pub(super) use rows::{
-    BuildEnd, BuildsetEnd, RequestEnd, Texts, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset,
-    WrittenLink, WrittenLog, WrittenRequest, WrittenStep,
+    BuildEnd, BuildsetEnd, ReplacedSteps, RequestEnd, Texts, WrittenBranch, WrittenBuild, WrittenBuildChange,
+    WrittenBuildset, WrittenLink, WrittenLog, WrittenRequest, WrittenStep,
 };
 
 use super::engine::Conn;

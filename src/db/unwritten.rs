@@ -9,10 +9,10 @@
 
 use super::DbError;
 use super::apply::{
-    BuildEnd, BuildsetEnd, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset, WrittenLink,
-    WrittenLog, WrittenRequest, WrittenStep,
+    BuildEnd, BuildsetEnd, ReplacedSteps, RequestEnd, WrittenBranch, WrittenBuild, WrittenBuildChange, WrittenBuildset,
+    WrittenLink, WrittenLog, WrittenRequest, WrittenStep,
 };
-use super::engine::{Conn, each, insert_all, kept, update_all};
+use super::engine::{Conn, each, in_groups, insert_all, kept, update_all};
 use super::events::Prepared;
 use super::expectations::{self, Seconds};
 use super::schema::{build_branches, build_changes, builds, buildsets, events, logs, request_builds, requests, steps};
@@ -31,8 +31,8 @@ pub(super) struct Unwritten {
     pub links: Vec<WrittenLink>,
     pub steps: Vec<WrittenStep>,
     pub logs: Vec<WrittenLog>,
-    /// Those that have a row.
-    pub changed_steps: Vec<WrittenStep>,
+    /// Those that have a row, by that.
+    pub changed_steps: BTreeMap<(i64, i32), WrittenStep>,
     pub ended_logs: Vec<EndedLog>,
     pub ended_builds: Vec<(i64, BuildEnd)>,
     pub ended_requests: Vec<(i64, RequestEnd)>,
@@ -66,10 +66,10 @@ impl Unwritten {
         insert_all!(conn, logs::table, &self.logs);
         let of_events = Vec::from_iter(self.events.iter().flat_map(|prepared| prepared.rows()).cloned());
         insert_all!(conn, events::table, &of_events);
-        for WrittenStep { build_id, number, rest } in self.changed_steps {
-            let row = steps::table.find((build_id, number));
-            each!(conn, |c| kept!(diesel::update(row).set(rest)).execute(c))?;
-        }
+        let changed_steps = Vec::from_iter(self.changed_steps.into_values());
+        in_groups!(changed_steps, |some| {
+            each!(conn, |c| kept!(ReplacedSteps(some)).execute(c))?;
+        });
         let ended_logs = Vec::from_iter(self.ended_logs.iter().map(|log| log.id));
         update_all!(conn, ended_logs, |ids| diesel::update(logs::table.filter(logs::id.eq_any(*ids)))
             .set(logs::finished.eq(true)));

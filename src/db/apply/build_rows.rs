@@ -84,9 +84,9 @@ fn put_step(conn: &mut Conn, build: i64, step: &Step, has_row: bool) -> Result<(
         unwritten.step_ended(build, step.number);
     }
     if has_row {
-        unwritten.changed_steps.push(row)
+        unwritten.changed_steps.insert((build, step.number), row);
     } else {
-        unwritten.steps.push(row)
+        unwritten.steps.push(row);
     }
     Ok(())
 }

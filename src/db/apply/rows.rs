@@ -4,7 +4,11 @@ use crate::db::DbError;
 use crate::db::columns::{self, SharedText, clean, json, json_list, json_map, micros};
 use crate::db::schema::*;
 use crate::model::{Build, BuildRequest, Buildset, Event, Log, Properties, Results, SourceStamp, Step, Time};
+use diesel::backend::Backend;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, Double, HasSqlType, Integer, Nullable, SmallInt, Text};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -85,16 +89,8 @@ pub(in crate::db) struct WrittenLink {
 #[derive(Insertable)]
 #[diesel(table_name = steps, treat_none_as_default_value = false)]
 pub(in crate::db) struct WrittenStep {
-    pub build_id: i64,
-    pub number: i32,
-    #[diesel(embed)]
-    pub rest: StepColumns,
-}
-
-/// All of a step that may change. Setting its key again, even to what it is, would have its logs looked through.
-#[derive(Insertable, AsChangeset)]
-#[diesel(table_name = steps, treat_none_as_null = true, treat_none_as_default_value = false)]
-pub(in crate::db) struct StepColumns {
+    build_id: i64,
+    number: i32,
     name: String,
     text: Cow<'static, str>,
     text2: Cow<'static, str>,
@@ -106,6 +102,70 @@ pub(in crate::db) struct StepColumns {
     statistics: Cow<'static, str>,
     urls: Cow<'static, str>,
     expected_seconds: Option<f64>,
+}
+
+/// One statement that writes steps that have rows as they now stand, each once: diesel has none for several rows at once on
+/// SQLite.
+///
+/// All but their keys: setting these, even to what they are, would have their logs looked through.
+pub(in crate::db) struct ReplacedSteps<'a>(pub &'a [WrittenStep]);
+
+impl<DB> QueryFragment<DB> for ReplacedSteps<'_>
+where
+    DB: Backend + HasSqlType<Bool>,
+    i16: ToSql<SmallInt, DB>,
+    i32: ToSql<Integer, DB>,
+    i64: ToSql<BigInt, DB>,
+    f64: ToSql<Double, DB>,
+    bool: ToSql<Bool, DB>,
+    str: ToSql<Text, DB>,
+    String: ToSql<Text, DB>,
+    Option<i16>: ToSql<Nullable<SmallInt>, DB>,
+    Option<i64>: ToSql<Nullable<BigInt>, DB>,
+    Option<f64>: ToSql<Nullable<Double>, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        pass.push_sql(
+            "INSERT INTO steps (build_id, number, name, text, text2, results, started, finished, hidden, \
+             waiting_for_locks, statistics, urls, expected_seconds) VALUES ",
+        );
+        for (index, step) in self.0.iter().enumerate() {
+            pass.push_sql(if index == 0 { "(" } else { ", (" });
+            pass.push_bind_param::<BigInt, _>(&step.build_id)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Integer, _>(&step.number)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Text, _>(&step.name)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Text, str>(&step.text)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Text, str>(&step.text2)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Nullable<SmallInt>, _>(&step.results)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Nullable<BigInt>, _>(&step.started)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Nullable<BigInt>, _>(&step.finished)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Bool, _>(&step.hidden)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Bool, _>(&step.waiting_for_locks)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Text, str>(&step.statistics)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Text, str>(&step.urls)?;
+            pass.push_sql(", ");
+            pass.push_bind_param::<Nullable<Double>, _>(&step.expected_seconds)?;
+            pass.push_sql(")");
+        }
+        pass.push_sql(
+            " ON CONFLICT (build_id, number) DO UPDATE SET name = excluded.name, text = excluded.text, \
+             text2 = excluded.text2, results = excluded.results, started = excluded.started, \
+             finished = excluded.finished, hidden = excluded.hidden, waiting_for_locks = excluded.waiting_for_locks, \
+             statistics = excluded.statistics, urls = excluded.urls, expected_seconds = excluded.expected_seconds",
+        );
+        Ok(())
+    }
 }
 
 /// Lengths are counted from the text that arrives.
@@ -262,7 +322,9 @@ impl WrittenBuildChange {
 
 impl WrittenStep {
     pub fn of(step: &Step, build_id: i64) -> Result<WrittenStep, DbError> {
-        let rest = StepColumns {
+        Ok(WrittenStep {
+            build_id,
+            number: step.number,
             name: owned(&step.name),
             text: json_list(&step.text)?,
             text2: json_list(&step.text2)?,
@@ -274,8 +336,7 @@ impl WrittenStep {
             statistics: json_map(&step.statistics)?,
             urls: json_map(&step.urls)?,
             expected_seconds: step.expected_seconds,
-        };
-        Ok(WrittenStep { build_id, number: step.number, rest })
+        })
     }
 }
 
