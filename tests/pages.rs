@@ -112,6 +112,15 @@ async fn a_change_leads_to_the_builds_it_went_into() {
         page.attributes("table.builds td.number a", "href"),
         ["../builders/mac%2Farm/builds/1", "../builders/linux/builds/1"]
     );
+    // In the waterfall a sign for each; those without are led by their author's name alone.
+    let waterfall = site.get("/waterfall").await;
+    let signs = waterfall.attributes("td.Change .sign", "aria-label");
+    assert!(
+        signs.contains(&"mac/arm #1 running".to_owned()) && signs.contains(&"linux #1 failure".to_owned()),
+        "{signs:?}"
+    );
+    let leads = waterfall.attributes("td.Change a[title]", "href");
+    assert!(leads.contains(&"./builders/mac%2Farm/builds/1".to_owned()), "{leads:?}");
     assert_eq!(site.get("/changes/9").await.texts("p.empty"), ["No build with this change has been started."]);
 
     // Its page goes on with what becomes of it.

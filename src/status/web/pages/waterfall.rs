@@ -21,7 +21,7 @@ use crate::render::{times, words};
 use actix_web::HttpResponse;
 use layout::{Window, lay_out};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,9 +140,15 @@ fn is_true(value: &str) -> bool {
 struct Facts {
     columns: Vec<OfBuilder>,
     all_tags: Vec<String>,
-    changes: Vec<Change>,
+    changes: Vec<ShownChange>,
     /// Where the facts were cut: older ones are not all here.
     from: Time,
+}
+
+/// A change, and those of the builds in the columns that it went into.
+struct ShownChange {
+    change: Change,
+    builds: Vec<Arc<Build>>,
 }
 
 /// What there is to show of one builder.
@@ -168,7 +174,23 @@ fn load(reader: &mut Reader, wanted: &Wanted) -> Result<Facts, Fault> {
     let from = fill(reader, &mut columns, wanted)?;
     let mut changes = changes::between(reader.conn, from, wanted.to(), MOST_CHANGES)?;
     changes.retain(|change| wanted.takes_change(change));
+    let changes = with_builds(changes, &columns);
     Ok(Facts { columns, all_tags, changes, from })
+}
+
+fn with_builds(changes: Vec<Change>, columns: &[OfBuilder]) -> Vec<ShownChange> {
+    let mut builds: BTreeMap<i64, Vec<Arc<Build>>> = changes.iter().map(|change| (change.number, Vec::new())).collect();
+    for build in columns.iter().flat_map(|column| column.builds.values()) {
+        // One change may be in several source stamps.
+        let numbers: BTreeSet<i64> = build.changes().map(|change| change.number).collect();
+        for number in numbers {
+            if let Some(builds) = builds.get_mut(&number) {
+                builds.push(Arc::clone(build));
+            }
+        }
+    }
+    let shown = |change: Change| ShownChange { builds: builds.remove(&change.number).unwrap_or_default(), change };
+    changes.into_iter().map(shown).collect()
 }
 
 /// A column for each of these builders, empty below its head.

@@ -1,13 +1,14 @@
 //! From facts to the items of each column, newest first.
 
 use super::layout::{Column, Item};
-use super::{Facts, OfBuilder};
+use super::{Facts, OfBuilder, ShownChange};
 use crate::model::*;
+use std::sync::Arc;
 
-/// What stands in a box.
+/// What stands in a box. A change leads to the builds it went into.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shown<'f> {
-    Change(&'f Change),
+    Change(&'f Change, &'f [Arc<Build>]),
     /// Something that is no build.
     Event(&'f BuilderEvent),
     /// The start of a build.
@@ -17,7 +18,11 @@ pub enum Shown<'f> {
 
 /// The changes column, then one per builder.
 pub fn of<'f>(facts: &'f Facts) -> Vec<Column<Shown<'f>>> {
-    let change = |change: &'f Change| Item { start: change.when, finish: None, shown: Shown::Change(change) };
+    let change = |shown: &'f ShownChange| Item {
+        start: shown.change.when,
+        finish: None,
+        shown: Shown::Change(&shown.change, &shown.builds),
+    };
     let changes = Column { items: facts.changes.iter().map(change).collect(), gaps: false };
     std::iter::once(changes).chain(facts.columns.iter().map(of_builder)).collect()
 }

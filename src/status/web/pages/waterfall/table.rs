@@ -11,6 +11,10 @@ use crate::render::links::{Links, outside};
 use crate::render::times::{self, Shape};
 use crate::render::{people, words};
 use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+/// The most builds that a change leads to.
+const MOST_BUILDS: usize = 12;
 
 /// The head of one builder's column.
 pub struct Head {
@@ -119,16 +123,32 @@ fn names(heads: &[Head], zone: &str, links: &Links, out: &mut Html) {
 /// A box; `builder` is the address of its builder's page.
 fn a_box(shown: Shown, builder: &str, links: &Links, height: usize, out: &mut Html) {
     match shown {
-        Shown::Change(change) => {
+        Shown::Change(change, builds) => {
             let hover: &str = cut(&change.comments, 500);
             out.open_with("td", "Change", height).hover(hover).raw(">");
             out.link(&links.change(change.number), people::name(&change.who));
+            went_into(builds, links, out);
         }
         Shown::Event(event) => lines(&event.text, out.open("td", "Event", height)),
         Shown::Begun(build) => begun(build, builder, height, out),
         Shown::Step(build, step) => a_step(build, step, builder, height, out),
     }
     out.raw("</td>");
+}
+
+/// A sign for each build a change went into, as far as the columns have them; the page of the change has them all.
+fn went_into(builds: &[Arc<Build>], links: &Links, out: &mut Html) {
+    for (index, build) in builds.iter().take(MOST_BUILDS).enumerate() {
+        out.raw(if index == 0 { "<br>" } else { " " });
+        let word = format!("{} {}", build.reference(), words::word(build.results));
+        out.raw("<a href=\"")
+            .text(&links.build(&build.builder, build.number))
+            .raw("\" title=\"")
+            .text(&word)
+            .raw("\">");
+        sign(words::class(build.results), &word, out);
+        out.raw("</a>");
+    }
 }
 
 fn begun(build: &Build, builder: &str, height: usize, out: &mut Html) {
