@@ -1,8 +1,10 @@
 //! JSON: 0.8's tree and transport, and the events of today.
 
+use crate::support::facts::change;
 use crate::support::site::{Site, history};
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
+use signalbox::model::*;
 
 fn keys(value: &Value) -> String {
     value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
@@ -146,6 +148,15 @@ async fn events_can_be_waited_for() {
             break;
         }
     }
+    // What is not shown to everybody is passed over, however much of it there is.
+    let user = User { uid: 1, identifier: "ada".into(), ..User::default() };
+    let hidden = vec![Event::UserChanged { user }; 250];
+    site.server.hub.record_all(hidden, Vec::new()).await.unwrap();
+    site.server.hub.record(Event::ChangeAdded { change: change(99) }).await.unwrap();
+    let page = site.get(&format!("/json/events?since={last}")).await.json();
+    assert_eq!((&page["events"][0]["event"], &page["last"]), (&json!("changeAdded"), &json!(last + 251)));
+
+    last = page["last"].as_i64().unwrap();
     let path = format!("/json/events?since={last}&wait=20");
     let forced = site.post("/builders/linux/force", &[("forcescheduler", "force")]);
     let (news, _) = futures::join!(site.get(&path), forced);

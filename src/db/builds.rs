@@ -78,27 +78,10 @@ pub fn running_of(conn: &mut Conn, builders: &[String]) -> Result<Vec<Arc<Build>
 }
 
 /// The newest finished build of each of these builders that has one, with steps and logs.
-pub fn last_finished_of(conn: &mut Conn, builders: &[String]) -> Result<Vec<Arc<Build>>, DbError> {
+pub fn last_finished(conn: &mut Conn, builders: &[String]) -> Result<Vec<Arc<Build>>, DbError> {
     let all = lately::of(conn, builders, lately::first_depth(builders.len()))?;
     let last: Vec<_> = all.into_iter().filter_map(|of| of.last().map(|id| (of, id))).collect();
     lately::builds(conn, &last)
-}
-
-/// The newest finished build of each of these builders that has one, with steps if `with_steps`; of every builder ever
-/// known if none is named.
-pub fn last_finished(conn: &mut Conn, builders: &[String], with_steps: bool) -> Result<Vec<Build>, DbError> {
-    let mut ids = Vec::new();
-    for (_, builder_id) in builders::ids(conn, builders)? {
-        let newest: Option<i64> = builds::table
-            .filter(builds::builder_id.eq(builder_id))
-            .filter(builds::finished.is_not_null())
-            .order((builds::finished.desc(), builds::id.desc()))
-            .select(builds::id)
-            .first(conn.engine()?)
-            .optional()?;
-        ids.extend(newest);
-    }
-    of_ids(conn, &ids, with_steps)
 }
 
 /// The newest numbers kept for a builder (at most `limit`), newest first.

@@ -59,7 +59,7 @@ fn shared(builds: Vec<Build>) -> Vec<Arc<Build>> {
 fn seen(conn: &mut Conn) -> Result<Seen, DbError> {
     Ok(Seen {
         listed: builders::listed(conn)?,
-        last: by_builder(builds::last_finished_of(conn, &names())?),
+        last: by_builder(builds::last_finished(conn, &names())?),
         running: builds::running_of(conn, &names())?,
         selected: selections().iter().map(|one| builds::select_shared(conn, one)).collect::<Result<_, _>>()?,
     })
@@ -69,9 +69,19 @@ fn seen(conn: &mut Conn) -> Result<Seen, DbError> {
 fn stored(conn: &mut Conn) -> Result<Seen, DbError> {
     let select = |one: &Selection| Ok(shared(builds::select(conn, one)?));
     let selected = selections().iter().map(select).collect::<Result<_, DbError>>()?;
+    let newest = |builder: String| Selection {
+        builders: vec![builder],
+        order: Order::Finished,
+        finished: Some(true),
+        with_steps: true,
+        limit: 1,
+        ..Selection::default()
+    };
+    let last = names().into_iter().map(|name| builds::select(conn, &newest(name)));
+    let last = last.collect::<Result<Vec<_>, DbError>>()?;
     Ok(Seen {
         listed: builders::all(conn)?.into_iter().map(Arc::new).collect(),
-        last: by_builder(shared(builds::last_finished(conn, &names(), true)?)),
+        last: by_builder(shared(last.into_iter().flatten().collect())),
         running: shared(builds::running(conn)?),
         selected,
     })

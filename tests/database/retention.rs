@@ -117,7 +117,7 @@ fn the_newest_finished_build_is_kept(place: &Place) {
     }
     swept(&db, &Horizons { builds: Some(2), ..Horizons::default() });
     assert_eq!(numbers(&db), [9, 8, 7, 6]);
-    let last = db.read_blocking(|conn| builds::last_finished(conn, &[], false)).unwrap();
+    let last = db.read_blocking(|conn| builds::last_finished(conn, &["linux".to_owned()])).unwrap();
     assert_eq!(last[0].number, 6);
 }
 

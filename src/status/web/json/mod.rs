@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::kept::{FINISHED_FACTS, tag};
 use super::pages::deliveries::only_dead;
 use super::viewer::Viewer;
-use crate::db::{changes as stored_changes, events as stored_events, outbox};
+use crate::db::{Conn, changes as stored_changes, events as stored_events, outbox};
 use crate::hub::Interest;
 use crate::master::authz::{Action, Subject};
 use crate::model::*;
@@ -35,6 +35,9 @@ const MOST_SELECTED: usize = 200;
 const USUAL_CHANGES: i64 = 50;
 const USUAL_EVENTS: i64 = 100;
 const MOST: i64 = 1_000;
+/// How often it is looked further where nothing was found that is shown.
+const MOST_LOOKS: usize = 100;
+
 /// The longest a request waits for news.
 const LONGEST_WAIT: i64 = 30;
 
@@ -151,12 +154,12 @@ pub async fn events(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse
     let count = viewer.fields().number_of("count", USUAL_EVENTS, MOST)?;
     let wait = viewer.fields().integer("wait")?.unwrap_or(0).clamp(0, LONGEST_WAIT);
     let internals = viewer.may(Action::ShowInternals, Subject::Nothing).await.is_ok();
-    let read = || viewer.read(move |reader| Ok(stored_events::after(reader.conn, since, count)?));
-    let mut found = if wait > 0 {
+    let read = || viewer.read(move |reader| shown_events(reader.conn, since, count, internals));
+    let (found, last) = if wait > 0 {
         // Hung before reading, so that nothing falls between.
         let (bell, _) = viewer.bell("json events", Interest::Everything).await?;
         let mut found = read().await?;
-        if found.is_empty() {
+        if found.0.is_empty() {
             let mut closing = viewer.closing();
             tokio::select! {
                 () = bell.rung() => {}
@@ -169,12 +172,24 @@ pub async fn events(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse
     } else {
         read().await?
     };
-    let last = found.last().map_or(since, |event| event.seq);
-    if !internals {
-        found = found.into_iter().filter_map(public).collect();
-    }
     let events = serde_json::to_value(&found).unwrap_or_default();
     respond(&request, &viewer, json!({ "events": events, "last": last }), None).await
+}
+
+/// The next events that are shown, and the number of the last that was looked at. There are none only where none are
+/// left, or very many in a row are not shown.
+fn shown_events(conn: &mut Conn, since: Seq, count: i64, internals: bool) -> Result<(Vec<Stored>, Seq), Fault> {
+    let mut last = since;
+    for _ in 0..MOST_LOOKS {
+        let found = stored_events::after(conn, last, count)?;
+        let Some(newest) = found.last() else { break };
+        last = newest.seq;
+        let shown: Vec<Stored> = if internals { found } else { found.into_iter().filter_map(public).collect() };
+        if !shown.is_empty() {
+            return Ok((shown, last));
+        }
+    }
+    Ok((Vec::new(), last))
 }
 
 /// An event as anyone who may view may see it.

@@ -277,10 +277,6 @@ struct Busy {
 
 impl Busy {
     fn of(conn: &mut Conn) -> Result<Busy, Fault> {
-        let mut pending: BTreeMap<String, usize> = BTreeMap::new();
-        for request in requests::pending(conn, None)? {
-            *pending.entry(request.builder).or_default() += 1;
-        }
-        Ok(Busy { running: builds::running(conn)?, pending })
+        Ok(Busy { running: builds::running(conn)?, pending: requests::waiting(conn)? })
     }
 }

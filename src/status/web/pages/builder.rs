@@ -136,7 +136,7 @@ fn load(reader: &mut Reader, name: &str, wanted: &Wanted) -> Result<Facts, Fault
     if let Some(streak) = &streak {
         pages.extend(reader.outside(std::iter::once(&streak.first)));
     }
-    let last = builds::last_finished_of(reader.conn, &only)?.pop();
+    let last = builds::last_finished(reader.conn, &only)?.pop();
     Ok(Facts { builder, last, strip, recent, more, running, pending, workers: found, streak, pages })
 }
 

@@ -126,7 +126,7 @@ pub fn last_builds(
     let mut last = BTreeMap::new();
     if branches.is_empty() && !builders.is_empty() {
         let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
-        last.extend(builds::last_finished_of(conn, &names)?.into_iter().map(|build| (build.builder.clone(), build)));
+        last.extend(builds::last_finished(conn, &names)?.into_iter().map(|build| (build.builder.clone(), build)));
         return Ok(last);
     }
     for builder in builders {
