@@ -67,11 +67,12 @@ pub(super) fn with_changes(
 ) -> Result<Vec<Arc<Builder>>, DbError> {
     let mut now: BTreeMap<String, Option<Arc<Builder>>> = changed.iter().map(|name| (name.clone(), None)).collect();
     for some in changed.chunks(AT_ONCE) {
-        let rows: Vec<Row> = builders::table
-            .filter(builders::name.eq_any(some))
-            .filter(builders::active.eq(true))
-            .select(Row::as_select())
-            .load(conn.engine()?)?;
+        let active = builders::table.filter(builders::active.eq(true)).select(Row::as_select());
+        let rows: Vec<Row> = match some {
+            // Its text never varies, so it stays prepared.
+            [name] => active.filter(builders::name.eq(name)).load(conn.engine()?)?,
+            some => active.filter(builders::name.eq_any(some)).load(conn.engine()?)?,
+        };
         for row in rows {
             now.insert(row.name.clone(), Some(Arc::new(row.builder()?)));
         }

@@ -166,12 +166,17 @@ pub(super) fn of(conn: &mut Conn, names: &[String], depth: usize) -> Result<Vec<
     let reaches = |found: &Found| found.of.as_ref().is_some_and(|of| of.reaches(depth));
     let short: Vec<usize> = (0..names.len()).filter(|index| !reaches(&found[*index])).collect();
     if !short.is_empty() {
-        let named: Vec<String> = short.iter().map(|index| names[*index].clone()).collect();
-        let ids: HashMap<String, i64> = builders::ids(conn, &named)?.into_iter().collect();
+        let unknown = short.iter().filter(|index| found[**index].before.is_none());
+        let unknown: Vec<String> = unknown.map(|index| names[*index].clone()).collect();
+        let ids: HashMap<String, i64> = match &*unknown {
+            [] => HashMap::new(),
+            unknown => builders::ids(conn, unknown)?.into_iter().collect(),
+        };
         let mut running = builds::running_keys(conn)?;
         for index in &short {
             let (name, found) = (&names[*index], &mut found[*index]);
-            if let Some(&id) = ids.get(name) {
+            let known = found.before.as_ref().map(|before| before.id());
+            if let Some(id) = known.or_else(|| ids.get(name).copied()) {
                 let running = running.remove(&id).unwrap_or_default();
                 // As many as were wanted of it before will be wanted again.
                 let depth = found.before.as_ref().map_or(depth, |before| before.depth().max(depth));

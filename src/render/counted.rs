@@ -84,12 +84,18 @@ impl Counted {
 ///
 /// Words lose themselves and keep the moment they are counted from; bars keep the moments they are empty and full at.
 pub fn still(html: &str) -> Cow<'_, str> {
-    static COUNTS: LazyLock<Regex> = LazyLock::new(|| {
-        let words = r#"(<span data-count="\w+" data-at="-?\d+">)[^<\n]*"#;
-        let bar = r#"<svg [^>\n]*(data-from="-?\d+" data-to="-?\d+")[^>\n]*><rect [^>\n]*>"#;
-        Regex::new(&format!("{words}|{bar}")).expect("written here and tested")
+    // One after the other: a page is looked through for a single text much faster than for either of two.
+    static WORDS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(<span data-count="\w+" data-at="-?\d+">)[^<\n]*"#).expect("written here and tested")
     });
-    COUNTS.replace_all(html, "$1$2")
+    static BARS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"<svg [^>\n]*(data-from="-?\d+" data-to="-?\d+")[^>\n]*><rect [^>\n]*>"#)
+            .expect("written here and tested")
+    });
+    match WORDS.replace_all(html, "$1") {
+        Cow::Borrowed(html) => BARS.replace_all(html, "$1"),
+        Cow::Owned(html) => Cow::Owned(BARS.replace_all(&html, "$1").into_owned()),
+    }
 }
 
 impl How {

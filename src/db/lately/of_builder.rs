@@ -121,6 +121,11 @@ impl OfBuilder {
         *self.read_so_far() = Read { builds, size, events: None };
     }
 
+    /// Its row, which is its own for ever.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
     pub fn name(&self) -> &String {
         &self.name
     }

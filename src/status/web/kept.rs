@@ -31,7 +31,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -76,9 +76,9 @@ pub struct Made {
     pub content: Option<live::Made>,
 }
 
-/// A number for these pieces of text, the same for the same.
+/// A number for these pieces of text, the same for the same. Pages are large, so it is one that is quick to find.
 pub fn tag<'a>(pieces: impl Iterator<Item = &'a str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
     pieces.for_each(|piece| piece.hash(&mut hasher));
     hasher.finish()
 }

@@ -7,8 +7,8 @@
 use super::fault::Fault;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -32,7 +32,6 @@ pub struct PageThreads(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    news: Condvar,
 }
 
 #[derive(Default)]
@@ -40,6 +39,8 @@ struct Queue {
     /// What goes on with a page whose facts are there; goes first.
     begun: VecDeque<Job>,
     new: VecDeque<Job>,
+    /// Threads without work. The one that had some last is woken first: its memory is still at hand.
+    idle: Vec<Thread>,
     ended: bool,
     /// How many were told to come back since that was last logged, and when that was.
     refused: u64,
@@ -47,6 +48,13 @@ struct Queue {
 }
 
 impl Queue {
+    /// For each job that is added; a thread that is at work looks for the next by itself.
+    fn wake(&mut self) {
+        if let Some(thread) = self.idle.pop() {
+            thread.unpark();
+        }
+    }
+
     /// A crowd is one line a minute in the log, not one for each of them.
     fn refuse(&mut self) {
         self.refused += 1;
@@ -82,8 +90,8 @@ impl PageThreads {
                 return Err(Fault::Busy);
             }
             queue.new.push_back(job);
+            queue.wake();
         }
-        self.0.news.notify_one();
         done.await.map_err(|_| Fault::Broken)
     }
 
@@ -93,16 +101,20 @@ impl PageThreads {
     /// When the work panicked.
     pub async fn go_on<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
         let (job, done) = job(work);
-        self.0.queue().begun.push_back(job);
-        self.0.news.notify_one();
+        {
+            let mut queue = self.0.queue();
+            queue.begun.push_back(job);
+            queue.wake();
+        }
         done.await.map_err(|_| Fault::Broken)
     }
 }
 
 impl Drop for PageThreads {
     fn drop(&mut self) {
-        self.0.queue().ended = true;
-        self.0.news.notify_all();
+        let mut queue = self.0.queue();
+        queue.ended = true;
+        queue.idle.drain(..).for_each(|thread| thread.unpark());
     }
 }
 
@@ -114,15 +126,21 @@ impl Shared {
 
     /// `None` when the server has ended.
     fn next(&self) -> Option<Job> {
-        let mut queue = self.queue();
+        let this = thread::current();
         loop {
-            if queue.ended {
-                return None;
+            {
+                let mut queue = self.queue();
+                // It may have woken by itself.
+                queue.idle.retain(|idle| idle.id() != this.id());
+                if queue.ended {
+                    return None;
+                }
+                if let Some(job) = queue.begun.pop_front().or_else(|| queue.new.pop_front()) {
+                    return Some(job);
+                }
+                queue.idle.push(this.clone());
             }
-            if let Some(job) = queue.begun.pop_front().or_else(|| queue.new.pop_front()) {
-                return Some(job);
-            }
-            queue = self.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            thread::park();
         }
     }
 }

@@ -313,23 +313,29 @@ impl Viewer {
     /// The same with a frame made beforehand.
     pub async fn page_in<V: Serialize>(
         &self,
-        mut frame: Frame,
+        frame: Frame,
         template: &'static str,
         view: impl FnOnce() -> V + Send + 'static,
     ) -> Result<HttpResponse, Fault> {
+        self.page_around(frame, template, || (view(), String::new())).await
+    }
+
+    /// The same where most of the page is one piece of HTML, which takes the place of [`HOLE`] in the view.
+    pub async fn page_around<V: Serialize>(
+        &self,
+        mut frame: Frame,
+        template: &'static str,
+        view: impl FnOnce() -> (V, String) + Send + 'static,
+    ) -> Result<HttpResponse, Fault> {
         let (site, lasting) = (self.visitor.site.clone(), frame.lasting);
         let make = move || {
-            let (text, content) = text(&site, &mut frame, template, &view())?;
-            let tag = match frame.now {
-                Some(now) => tag_of_minute(&text, now),
-                None => tag(std::iter::once(&*text)),
-            };
-            Ok::<_, Fault>((text, tag, content))
+            let (view, piece) = view();
+            text(&site, &mut frame, template, &view, &piece)
         };
-        let (text, tag, content) = self.made(make).await??;
+        let Text { page, tag, content } = self.made(make).await??;
         let mut answer = HttpResponse::Ok();
         self.kept(&mut answer, tag, lasting, Some(content));
-        Ok(answer.content_type(HTML).body(text))
+        Ok(answer.content_type(HTML).body(page))
     }
 
     /// Makes something of facts that were read, where pages are made.
@@ -353,7 +359,7 @@ impl Viewer {
 
     /// The page as text, for those that send it piece by piece.
     pub fn text_of_page(&self, mut frame: Frame, template: &str, view: &impl Serialize) -> Result<String, Fault> {
-        text(&self.visitor.site, &mut frame, template, view).map(|(text, _)| text)
+        text(&self.visitor.site, &mut frame, template, view, "").map(|text| text.page)
     }
 
     /// Sends the reader on to a page of ours, with a message to show there if there is one.
@@ -537,21 +543,40 @@ struct Shown<'a, V> {
 #[derive(Serialize)]
 struct Framed<'a> {
     page: &'a Frame,
-    body: String,
+    body: &'a str,
 }
 
-/// Pages that say the same and were made in the same minute are the same page, whatever second they name.
-fn tag_of_minute(text: &str, now: Time) -> u64 {
-    let (moment, exact) = (times::element(now, Shape::Full), now.0.to_string());
-    let minute = now.whole_seconds().div_euclid(60).to_string();
-    tag(text.split(&moment).flat_map(|piece| piece.split(&exact)).chain(std::iter::once(&*minute)))
+/// Stands in a template's view for a piece of HTML that is too large to be copied through it. No page has it otherwise:
+/// where text is escaped, a NUL becomes something else.
+pub const HOLE: &str = "\0";
+
+/// A whole page.
+struct Text {
+    page: String,
+    /// The same for pages that say the same and were made in the same minute, whatever second they name.
+    tag: u64,
+    /// For those who will have it open.
+    content: live::Made,
 }
 
-/// A whole page, and its content for those who will have it open.
-fn text(site: &Site, frame: &mut Frame, template: &str, view: &impl Serialize) -> Result<(String, live::Made), Fault> {
-    let body = site.templates.render(template, &Shown { page: frame, view })?;
+fn text(site: &Site, frame: &mut Frame, template: &str, view: &impl Serialize, piece: &str) -> Result<Text, Fault> {
+    let body = filled(site.templates.render(template, &Shown { page: frame, view })?, piece);
     let content = frame.with_content(&body);
-    Ok((site.templates.render("layout", &Framed { page: frame, body })?, content))
+    let around = site.templates.render("layout", &Framed { page: frame, body: HOLE })?;
+    let tag = match frame.now {
+        Some(now) => {
+            let (moment, exact) = (times::element(now, Shape::Full), now.0.to_string());
+            let minute = now.whole_seconds().div_euclid(60).to_string();
+            let pieces = around.split(&moment).flat_map(|piece| piece.split(&exact));
+            tag(pieces.chain([&*content.version, &*minute]))
+        }
+        None => tag([&*around, &*content.version].into_iter()),
+    };
+    Ok(Text { page: filled(around, &body), tag, content })
+}
+
+fn filled(around: String, piece: &str) -> String {
+    if around.contains(HOLE) { around.replace(HOLE, piece) } else { around }
 }
 
 /// A page that is not kept.
@@ -561,6 +586,6 @@ pub(super) fn page(
     template: &str,
     view: &impl Serialize,
 ) -> Result<HttpResponse, Fault> {
-    let (text, _) = text(site, &mut frame, template, view)?;
-    Ok(HttpResponse::Ok().content_type(HTML).body(text))
+    let text = text(site, &mut frame, template, view, "")?;
+    Ok(HttpResponse::Ok().content_type(HTML).body(text.page))
 }

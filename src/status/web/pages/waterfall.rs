@@ -9,7 +9,7 @@ mod table;
 
 use super::super::fault::Fault;
 use super::super::fields::{Fields, encode};
-use super::super::viewer::{Reader, Viewer};
+use super::super::viewer::{HOLE, Reader, Viewer};
 use super::builders::{Chip, Filter, activity, last_builds, tags_of};
 use super::tab;
 use crate::db::builds::{self, Order, Selection};
@@ -21,7 +21,7 @@ use crate::render::{times, words};
 use actix_web::HttpResponse;
 use layout::{Window, lay_out};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let title = tab::overview("Waterfall", last, facts.columns.iter().map(|of| of.running.len()).sum());
     let frame = viewer.frame(&title, "waterfall").reloading(&fields);
     let links = viewer.links().clone();
-    viewer.page_in(frame, "waterfall", move || view(&facts, &wanted, &outlook, &fields, &links, now)).await
+    viewer.page_around(frame, "waterfall", move || view(&facts, &wanted, &outlook, &fields, &links, now)).await
 }
 
 /// What the address asks for.
@@ -244,21 +244,24 @@ fn fill(reader: &mut Reader, columns: &mut [OfBuilder], wanted: &Wanted) -> Resu
         };
         found.extend(builds::select_shared(reader.conn, &ended)?);
     }
-    let mut by_builder: BTreeMap<String, BTreeMap<i64, Arc<Build>>> = BTreeMap::new();
+    let events = match wanted.events {
+        true => builders::events(reader.conn, &names, from, wanted.to(), MOST_EVENTS)?,
+        false => Vec::new(),
+    };
+    let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (&**name, place)).collect();
     for build in found.into_iter().filter(|build| wanted.takes_build(build)) {
-        by_builder.entry(build.builder.clone()).or_default().insert(build.number, build);
+        if let Some(&place) = places.get(&*build.builder) {
+            columns[place].builds.insert(build.number, build);
+        }
     }
-    let mut events: BTreeMap<String, Vec<Arc<BuilderEvent>>> = BTreeMap::new();
-    if wanted.events {
-        for event in builders::events(reader.conn, &names, from, wanted.to(), MOST_EVENTS)? {
-            events.entry(event.builder.clone()).or_default().push(event);
+    for event in events {
+        if let Some(&place) = places.get(&*event.builder) {
+            columns[place].events.push(event);
         }
     }
     for column in columns {
-        column.builds = by_builder.remove(&column.builder.name).unwrap_or_default();
         let running = column.running.iter().filter(|build| build.started < wanted.to() && wanted.takes_build(build));
         column.builds.extend(running.map(|build| (build.number, Arc::clone(build))));
-        column.events = events.remove(&column.builder.name).unwrap_or_default();
     }
     Ok(from)
 }
@@ -286,8 +289,8 @@ fn is_failing(column: &OfBuilder) -> bool {
 
 #[derive(Serialize)]
 struct WaterfallView {
-    /// The whole table, written by us.
-    table: String,
+    /// Where the table goes, which is written by us.
+    table: &'static str,
     chips: Vec<Chip>,
     tags: Vec<Tag>,
     /// The address of the page with older rows.
@@ -309,13 +312,22 @@ struct Tag {
     href: String,
 }
 
-fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, links: &Links, now: Time) -> WaterfallView {
+/// What the template shows, and the table in it.
+fn view(
+    facts: &Facts,
+    wanted: &Wanted,
+    outlook: &Outlook,
+    fields: &Fields,
+    links: &Links,
+    now: Time,
+) -> (WaterfallView, String) {
     let window = Window { from: facts.from.max(wanted.window.from), ..wanted.window };
     let laid = lay_out(columns::of(facts), &window, wanted.merge);
     let heads: Vec<table::Head> = facts.columns.iter().map(|column| head(column, outlook, links, now)).collect();
     let plain = |query: String| if query.is_empty() { "?".to_owned() } else { query };
-    WaterfallView {
-        table: table::html(&heads, &laid, &times::zone(now), links, now),
+    let table = table::html(&heads, &laid, &times::zone(now), links, now);
+    let view = WaterfallView {
+        table: HOLE,
         chips: wanted.filter.chips(fields),
         tags: match facts.all_tags.len() {
             0 | 1 => Vec::new(),
@@ -340,7 +352,8 @@ fn view(facts: &Facts, wanted: &Wanted, outlook: &Outlook, fields: &Fields, link
             true => plain(fields.with("failures_only", None)),
             false => fields.with("failures_only", Some("true")),
         },
-    }
+    };
+    (view, table)
 }
 
 fn head(column: &OfBuilder, outlook: &Outlook, links: &Links, now: Time) -> table::Head {

@@ -52,8 +52,8 @@ pub struct Laid<T> {
 pub struct Row<T> {
     /// The time column. `None` is covered by a cell above.
     pub time: Option<Cell<Option<Time>>>,
-    /// One per column. `None` is covered by a cell above.
-    pub cells: Vec<Option<Cell<Content<T>>>>,
+    /// With their columns, from left to right; those left out are covered by a cell above.
+    pub cells: Vec<(usize, Cell<Content<T>>)>,
 }
 
 /// A cell that reaches over so many rows.
@@ -78,10 +78,18 @@ struct Placed<T> {
     content: Content<T>,
 }
 
-/// One strip: its time, and the contents of each column, newest first.
+/// One strip: its time, how many rows high it is, and what stands in it. Most of it is empty.
 struct Strip<T> {
     time: Time,
-    columns: Vec<Vec<Content<T>>>,
+    height: usize,
+    contents: Vec<InStrip<T>>,
+}
+
+struct InStrip<T> {
+    column: usize,
+    /// From the bottom, counted from 0.
+    row: usize,
+    content: Content<T>,
 }
 
 pub fn lay_out<T: Copy>(columns: Vec<Column<T>>, window: &Window, merge: bool) -> Laid<T> {
@@ -94,28 +102,29 @@ pub fn lay_out<T: Copy>(columns: Vec<Column<T>>, window: &Window, merge: bool) -
         let newest = columns.iter_mut().filter_map(|column| Some(column.peek()?.start)).max();
         let Some(newest) = newest.filter(|&newest| newest >= window.from && strips.len() <= window.rows) else { break };
         let since = newest - STRIP;
-        let mut time = newest;
-        let mut contents = Vec::with_capacity(columns.len());
-        for column in &mut columns {
-            let mut taken = Vec::new();
+        let mut strip = Strip { time: newest, height: 0, contents: Vec::new() };
+        for (index, column) in columns.iter_mut().enumerate() {
+            let first = strip.contents.len();
             while let Some(item) = column.next_if(|item| item.start > since) {
-                time = time.min(item.start);
-                taken.push(item.content);
+                strip.time = strip.time.min(item.start);
+                strip.contents.push(InStrip { column: index, row: 0, content: item.content });
             }
-            contents.push(taken);
+            let taken = &mut strip.contents[first..];
+            taken.iter_mut().rev().enumerate().for_each(|(row, content)| content.row = row);
+            strip.height = strip.height.max(taken.len());
         }
-        if time <= window.until {
-            strips.push(Strip { time, columns: contents });
+        if strip.time <= window.until {
+            strips.push(strip);
         }
     }
 
     let oldest = strips.last().map(|strip| strip.time);
-    let mut grid = grid(strips, grows.len());
-    if let Some(last) = grid.last_mut() {
-        for (cell, column) in last.1.iter_mut().zip(&mut columns) {
-            if cell.is_none() {
-                *cell = Some(column.next().map_or(Content::Unknown, |item| item.content));
-            }
+    let mut grid = grid(strips);
+    if let Some((_, last)) = grid.last_mut() {
+        let mut filled = vec![false; columns.len()];
+        last.iter().for_each(|(column, _)| filled[*column] = true);
+        for (index, column) in columns.iter_mut().enumerate().filter(|(index, _)| !filled[*index]) {
+            last.push((index, column.next().map_or(Content::Unknown, |item| item.content)));
         }
     }
     Laid { rows: merged(grid, &grows, merge), oldest }
@@ -152,23 +161,20 @@ fn with_gaps<T>(column: Column<T>, window: &Window) -> Vec<Placed<T>> {
     placed
 }
 
-type Grid<T> = Vec<(Option<Time>, Vec<Option<Content<T>>>)>;
+/// Of each row its time and what stands in it, with its column.
+type Grid<T> = Vec<(Option<Time>, Vec<(usize, Content<T>)>)>;
 
-/// Rows of a strip: boxes at the bottom, the time in the bottom row.
-fn grid<T: Copy>(strips: Vec<Strip<T>>, width: usize) -> Grid<T> {
+/// Rows of strips: boxes at the bottom of each, the time in its bottom row.
+fn grid<T>(strips: Vec<Strip<T>>) -> Grid<T> {
     let mut grid = Grid::new();
     for strip in strips {
-        let height = strip.columns.iter().map(Vec::len).max().unwrap_or(0);
-        let first = grid.len();
-        grid.resize_with(first + height, || (None, vec![None; width]));
+        let end = grid.len() + strip.height;
+        grid.resize_with(end, || (None, Vec::new()));
         if let Some(bottom) = grid.last_mut() {
             bottom.0 = Some(strip.time);
         }
-        for (column, contents) in strip.columns.into_iter().enumerate() {
-            let top = first + height - contents.len();
-            for (row, content) in contents.into_iter().enumerate() {
-                grid[top + row].1[column] = Some(content);
-            }
+        for InStrip { column, row, content } in strip.contents {
+            grid[end - 1 - row].1.push((column, content));
         }
     }
     grid
@@ -176,38 +182,32 @@ fn grid<T: Copy>(strips: Vec<Strip<T>>, width: usize) -> Grid<T> {
 
 /// Makes cells of what stands in the grid; empty ones become part of what is below them.
 fn merged<T>(grid: Grid<T>, grows: &[bool], merge: bool) -> Vec<Row<T>> {
-    let height = grid.len();
-    let mut rows: Vec<Row<T>> =
-        (0..height).map(|_| Row { time: None, cells: grows.iter().map(|_| None).collect() }).collect();
-    // The top of the run of empty cells that ends above the current row, per column; the time column is the first.
-    let mut tops: Vec<Option<usize>> = vec![None; grows.len() + 1];
+    let mut rows: Vec<Row<T>> = grid.iter().map(|_| Row { time: None, cells: Vec::new() }).collect();
+    // The row below the cell made last, per column and for the time column.
+    let (mut tops, mut time_top) = (vec![0; grows.len()], 0);
     for (index, (time, contents)) in grid.into_iter().enumerate() {
-        match time {
-            Some(time) => {
-                let top = if merge { tops[0].take().unwrap_or(index) } else { index };
-                rows[top].time = Some(Cell { height: index - top + 1, content: Some(time) });
-            }
-            None if merge => drop(tops[0].get_or_insert(index)),
-            None => rows[index].time = Some(Cell { height: 1, content: None }),
+        if time.is_some() || !merge {
+            rows[time_top].time = Some(Cell { height: index - time_top + 1, content: time });
+            time_top = index + 1;
         }
-        for (column, content) in contents.into_iter().enumerate() {
-            let top = &mut tops[column + 1];
-            match content {
-                None if merge => drop(top.get_or_insert(index)),
-                None => rows[index].cells[column] = Some(Cell { height: 1, content: Content::Blank }),
-                Some(content) => {
-                    let start = top.take().unwrap_or(index);
-                    let stretches = grows[column] || !matches!(content, Content::Box(_));
-                    if stretches || start == index {
-                        rows[start].cells[column] = Some(Cell { height: index - start + 1, content });
-                    } else {
-                        rows[start].cells[column] = Some(Cell { height: index - start, content: Content::Blank });
-                        rows[index].cells[column] = Some(Cell { height: 1, content });
-                    }
-                }
+        for (column, content) in contents {
+            let start = std::mem::replace(&mut tops[column], index + 1);
+            let stretches = grows[column] || !matches!(content, Content::Box(_));
+            if stretches || start == index {
+                rows[start].cells.push((column, Cell { height: index - start + 1, content }));
+            } else {
+                rows[start].cells.push((column, Cell { height: index - start, content: Content::Blank }));
+                rows[index].cells.push((column, Cell { height: 1, content }));
+            }
+        }
+        if !merge {
+            for (column, top) in tops.iter_mut().enumerate().filter(|(_, top)| **top <= index) {
+                *top = index + 1;
+                rows[index].cells.push((column, Cell { height: 1, content: Content::Blank }));
             }
         }
     }
+    rows.iter_mut().for_each(|row| row.cells.sort_unstable_by_key(|(column, _)| *column));
     rows
 }
 
@@ -243,6 +243,8 @@ mod tests {
         let with_height = |text: &str, height: usize| {
             if height == 1 { text.to_owned() } else { format!("{text}x{height}") }
         };
+        let columns = laid.rows.iter().flat_map(|row| &row.cells).map(|(column, _)| column + 1);
+        let width = columns.max().unwrap_or(0);
         laid.rows
             .iter()
             .map(|row| {
@@ -253,14 +255,14 @@ mod tests {
                         with_height(&time, cell.height)
                     }
                 };
-                let cells = row.cells.iter().map(|cell| match cell {
-                    None => "|".to_owned(),
-                    Some(cell) => match &cell.content {
+                let mut cells = vec!["|".to_owned(); width];
+                for (column, cell) in &row.cells {
+                    cells[*column] = match &cell.content {
                         Content::Box(shown) => with_height(shown, cell.height),
                         Content::Blank => with_height(".", cell.height),
                         Content::Unknown => with_height("?", cell.height),
-                    },
-                });
+                    };
+                }
                 std::iter::once(time).chain(cells).collect::<Vec<_>>().join(" ")
             })
             .collect()

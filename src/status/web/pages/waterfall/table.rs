@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// The most builds that a change leads to.
 const MOST_BUILDS: usize = 12;
 
+/// About how many bytes a cell takes, and the heads of a column.
+const CELL: usize = 220;
+const HEAD: usize = 600;
+
 /// The head of one builder's column.
 pub struct Head {
     pub name: String,
@@ -34,7 +38,8 @@ pub struct LastBox {
 }
 
 pub fn html(heads: &[Head], laid: &Laid<Shown>, zone: &str, links: &Links, now: Time) -> String {
-    let mut out = Html(String::with_capacity(64 * 1024));
+    let cells: usize = laid.rows.iter().map(|row| row.cells.len()).sum();
+    let mut out = Html(String::with_capacity(cells * CELL + heads.len() * HEAD));
     out.raw("<table class=\"waterfall\">\n<thead>\n");
     // First, as it stays in sight.
     names(heads, zone, links, &mut out);
@@ -53,12 +58,11 @@ pub fn html(heads: &[Head], laid: &Laid<Shown>, zone: &str, links: &Links, now: 
                     out.raw("<span class=\"day\">").text(&its_day).raw("</span>");
                     day = its_day;
                 }
-                out.raw(&times::element(time, Shape::Clock));
+                out.time(time, Shape::Clock);
             }
             out.raw("</th>");
         }
-        for (column, cell) in row.cells.iter().enumerate() {
-            let Some(cell) = cell else { continue };
+        for (column, cell) in &row.cells {
             // The first column is that of the changes.
             let builder = column.checked_sub(1).and_then(|column| heads.get(column)).map_or("", |head| &*head.href);
             match cell.content {
@@ -98,13 +102,13 @@ fn activities(heads: &[Head], out: &mut Html) {
     for head in heads {
         out.open("td", &head.activity.class, 1).text(head.activity.state);
         for end in &head.activity.ends {
-            out.raw("<br>").raw(&end.away.element()).raw("<br>at ").raw(&times::element(end.at, Shape::Short));
+            out.raw("<br>").raw(&end.away.element()).raw("<br>at ").time(end.at, Shape::Short);
         }
         if head.activity.pending > 0 {
             out.raw("<br>").show(head.activity.pending).raw(" pending");
         }
         for next in &head.activity.next {
-            out.raw("<br>next ").raw(&next.away.element()).raw("<br>at ").raw(&times::element(next.at, Shape::Short));
+            out.raw("<br>next ").raw(&next.away.element()).raw("<br>at ").time(next.at, Shape::Short);
         }
         out.raw("</td>");
     }
@@ -232,6 +236,11 @@ impl Html {
     fn show(&mut self, shown: impl Display) -> &mut Html {
         // Memory can always be written to.
         let _ = write!(self.0, "{shown}");
+        self
+    }
+
+    fn time(&mut self, time: Time, shape: Shape) -> &mut Html {
+        times::element_into(&mut self.0, time, shape);
         self
     }
 
