@@ -72,7 +72,7 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
             revision: Some(revision),
             ..place.change()
         };
-        changes.push(told(change, update.maybe("toCommit")?)?);
+        changes.push(told(change, payload.maybe("toCommit")?)?);
     }
     if changes.is_empty() {
         return Ok(Said::nothing(&sent.event, "the branch or tag was deleted"));
@@ -80,9 +80,12 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     Ok(Said::made(dialect, &sent.event, "git", changes))
 }
 
-/// Newer servers tell more of the commit.
+/// Newer servers tell more of the commit, of one of them if there are several branches.
 fn told(change: Change, commit: Option<Node<'_>>) -> Result<Change, Refused> {
     let Some(commit) = commit else { return Ok(change) };
+    if commit.maybe_text("id")? != change.revision {
+        return Ok(change);
+    }
     let author = person(commit.maybe_text("author.name")?, commit.maybe_text("author.emailAddress")?);
     Ok(Change {
         who: author.unwrap_or(change.who),

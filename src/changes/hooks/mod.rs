@@ -27,7 +27,7 @@ pub mod signature;
 pub use options::{Codebase, Dialect};
 pub use request::{Args, Method, Request};
 
-use crate::config::Arg;
+use crate::config::{Arg, Callback};
 use crate::model::{Change, Properties, Time};
 use payload::Node;
 use serde_json::Value;
@@ -36,7 +36,7 @@ use tracing::error;
 /// What a sender said.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Said {
-    /// `push`, `ping`, …, for people; not yet made fit for a log.
+    /// `push`, `ping`, …, for people; short and printable.
     pub event: String,
     /// Oldest first.
     pub changes: Vec<Change>,
@@ -116,16 +116,29 @@ pub const DIALECTS: [(&str, &[&str]); 10] = [
     ("gitea", gitea::OPTIONS),
 ];
 
+/// Bodies of more bytes than this are read on a thread of their own, so that nobody waits for them.
+const LARGE: usize = 256 * 1024;
+
 /// Reads what came for the dialect `name`. `now` is the time of changes that have none.
 ///
 /// `poller` makes no changes: [`poller::read`] says what it starts.
 pub async fn read(name: &str, dialect: &Dialect, request: &Request, now: Time) -> Result<Said, Refused> {
-    let mut said = match HOSTS.iter().find(|host| host.name == name) {
-        Some(host) => from_host(host, dialect, request, now).await?,
-        None if name == "base" => base::read(request, now)?,
-        None if name == "poller" => poller::read(request).map(|_| Said::nothing("poll", "it starts polls"))?,
-        None => return Err(Refused::Malformed("there is no such dialect".to_owned())),
+    let told = if request.body.len() > LARGE {
+        let (name, dialect, request) = (name.to_owned(), dialect.clone(), request.clone());
+        let reading = tokio::task::spawn_blocking(move || tell(&name, &dialect, &request, now));
+        reading.await.map_err(|_| Refused::Failed("reading it failed".to_owned()))?
+    } else {
+        tell(name, dialect, request, now)
     };
+    let mut said = match told? {
+        Told::Plain(said) => said,
+        Told::Host(sent, said) => set_place(dialect, &sent, said).await,
+        Told::Asking(handler, sent) => {
+            let said = class::call(&handler, &sent, now).await?;
+            set_place(dialect, &sent, said).await
+        }
+    };
+    said.event = shown(&said.event).trim_matches('"').to_owned();
     said.changes = bounds::check(said.changes)?;
     if said.changes.is_empty() && said.ignored.is_none() {
         said.ignored = Some("there are no commits in it".to_owned());
@@ -133,14 +146,34 @@ pub async fn read(name: &str, dialect: &Dialect, request: &Request, now: Time) -
     Ok(said)
 }
 
-async fn from_host(host: &Host, dialect: &Dialect, request: &Request, now: Time) -> Result<Said, Refused> {
-    let sent = (host.open)(dialect, request)?;
-    let mut said = match dialect.handlers.get(&sent.event) {
-        Some(handler) => class::call(handler, &sent, now).await?,
-        None => (host.read)(dialect, &sent, now)?,
+/// What can be told without the functions of master.cfg.
+enum Told {
+    Plain(Said),
+    Host(Sent, Said),
+    /// One of them makes the changes.
+    Asking(Callback, Sent),
+}
+
+fn tell(name: &str, dialect: &Dialect, request: &Request, now: Time) -> Result<Told, Refused> {
+    let Some(host) = HOSTS.iter().find(|host| host.name == name) else {
+        return match name {
+            "base" => base::read(request, now).map(Told::Plain),
+            "poller" => poller::read(request).map(|_| Told::Plain(Said::nothing("poll", "it starts polls"))),
+            _ => Err(Refused::Malformed("there is no such dialect".to_owned())),
+        };
     };
+    let sent = (host.open)(dialect, request)?;
+    if let Some(handler) = dialect.handlers.get(&sent.event) {
+        return Ok(Told::Asking(handler.clone(), sent));
+    }
+    let said = (host.read)(dialect, &sent, now)?;
+    Ok(Told::Host(sent, said))
+}
+
+/// Sets the project and the codebase that the address or the options give.
+async fn set_place(dialect: &Dialect, sent: &Sent, mut said: Said) -> Said {
     if said.changes.is_empty() {
-        return Ok(said);
+        return said;
     }
     let codebase = match sent.args.given("codebase") {
         Some(codebase) => Some(codebase.to_owned()),
@@ -154,7 +187,7 @@ async fn from_host(host: &Host, dialect: &Dialect, request: &Request, now: Time)
             codebase.clone_into(&mut change.codebase);
         }
     }
-    Ok(said)
+    said
 }
 
 /// What the option `codebase` says; a function that fails leaves it to `codebaseGenerator`.
@@ -218,9 +251,10 @@ impl Sent {
     }
 }
 
-/// `Name <mail>`, or what there is of it.
+/// `Name <mail>`, or what there is of it. GitLab has `[REDACTED]` for addresses that are nobody's business.
 fn person(name: Option<String>, mail: Option<String>) -> Option<String> {
-    let (name, mail) = (name.filter(|name| !name.is_empty()), mail.filter(|mail| !mail.is_empty()));
+    let name = name.filter(|name| !name.is_empty());
+    let mail = mail.filter(|mail| !mail.is_empty() && mail != "[REDACTED]");
     match (name, mail) {
         (Some(name), Some(mail)) => Some(format!("{name} <{mail}>")),
         (None, Some(mail)) => Some(format!("<{mail}>")),
@@ -284,7 +318,7 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(person(some("Ann"), some("ann@example.org")), some("Ann <ann@example.org>"));
         assert_eq!((person(some("Ann"), some("")), person(some(""), some("a@b"))), (some("Ann"), some("<a@b>")));
-        assert_eq!(person(None, None), None);
+        assert_eq!((person(some("Ann"), some("[REDACTED]")), person(None, None)), (some("Ann"), None));
         assert_eq!(branch_or_tag("refs/heads/a/b"), Some(("a/b", false)));
         assert_eq!((branch_or_tag("refs/tags/v1"), branch_or_tag("refs/pull/1/head")), (Some(("v1", true)), None));
         assert_eq!(shown("a\r\n\"b"), r#""a\r\n\"b""#);

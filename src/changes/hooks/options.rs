@@ -169,7 +169,7 @@ fn handlers(section: &Section, value: &Value) -> Result<BTreeMap<String, Callbac
         value.as_object().filter(|object| is_dict(object)).ok_or("expected a dict of event name to function")?;
     let handler = |(event, handler): (&String, &Value)| {
         let function = section.function(handler).ok_or_else(|| format!("\"{event}\": expected a function"))?;
-        Ok((event.trim_start_matches("handle_").to_owned(), function))
+        Ok((event.strip_prefix("handle_").unwrap_or(event).to_owned(), function))
     };
     given.iter().map(handler).collect()
 }

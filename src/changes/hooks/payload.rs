@@ -2,17 +2,18 @@
 
 use super::{Args, Refused, Request, dates, person};
 use crate::model::Time;
+use bytes::Bytes;
 use serde_json::Value;
 
 /// The arguments of a request and the text of its JSON: the body, or the field `payload` of a form.
-pub(super) fn text(request: &Request) -> Result<(Args, Vec<u8>), Refused> {
+pub(super) fn text(request: &Request) -> Result<(Args, Bytes), Refused> {
     if request.is_form() {
         let mut args = request.args()?;
         let text = args.take("payload").ok_or_else(|| missing("payload"))?;
-        return Ok((args, text.into_bytes()));
+        return Ok((args, Bytes::from(text)));
     }
     match request.content_type().as_str() {
-        "application/json" => Ok((request.query_args()?, request.body.to_vec())),
+        "application/json" => Ok((request.query_args()?, request.body.clone())),
         "" => Err(Refused::WrongType("there is no content type".to_owned())),
         other => Err(Refused::WrongType(format!("Unknown content type: {}", super::shown(other)))),
     }
