@@ -71,7 +71,7 @@ fn old(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
             ..Change::default()
         });
     }
-    Ok(Said::made(dialect, &sent.event, vcs(&payload)?, changes))
+    Ok(Said::pushed(dialect, &sent.event, vcs(&payload)?, changes))
 }
 
 fn vcs(payload: &Node<'_>) -> Result<&'static str, Refused> {
@@ -99,7 +99,7 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     if changes.is_empty() && !references.is_empty() {
         return Ok(Said::nothing(&sent.event, "the branch or tag was deleted"));
     }
-    Ok(Said::made(dialect, &sent.event, vcs(&payload)?, changes))
+    Ok(Said::pushed(dialect, &sent.event, vcs(&payload)?, changes))
 }
 
 /// The page; the address for programs cannot be cloned.
@@ -167,7 +167,7 @@ fn pull_request(dialect: &Dialect, sent: &Sent, category: &str, now: Time) -> Re
         project: payload.text("repository.full_name")?,
         ..Change::default()
     };
-    Ok(Said { event: sent.event.clone(), changes: vec![change], vcs: Some(vcs(&payload)?), ignored: None })
+    Ok(Said::changes(&sent.event, vcs(&payload)?, vec![change]))
 }
 
 /// Teams, apps and tokens have no nickname, and nobody has a mail address.

@@ -77,7 +77,7 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     if changes.is_empty() {
         return Ok(Said::nothing(&sent.event, "the branch or tag was deleted"));
     }
-    Ok(Said::made(dialect, &sent.event, "git", changes))
+    Ok(Said::pushed(dialect, &sent.event, "git", changes))
 }
 
 /// Newer servers tell more of the commit, of one of them if there are several branches.
@@ -153,7 +153,7 @@ fn add_on(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     if changes.is_empty() {
         return Ok(Said::nothing(&sent.event, "the branch or tag was deleted"));
     }
-    Ok(Said::made(dialect, &sent.event, "git", changes))
+    Ok(Said::pushed(dialect, &sent.event, "git", changes))
 }
 
 fn pull_request(dialect: &Dialect, sent: &Sent, category: &str, now: Time) -> Result<Said, Refused> {
@@ -188,7 +188,7 @@ fn pull_request(dialect: &Dialect, sent: &Sent, category: &str, now: Time) -> Re
         project: project(&repository)?,
         ..Change::default()
     };
-    Ok(Said { event: sent.event.clone(), changes: vec![change], vcs: Some("git"), ignored: None })
+    Ok(Said::changes(&sent.event, "git", vec![change]))
 }
 
 #[cfg(test)]

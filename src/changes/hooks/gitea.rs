@@ -83,7 +83,7 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     for commit in commits(&payload, is_tag)? {
         changes.push(Change { properties: about.clone(), ..place.commit(&commit, now)? });
     }
-    Ok(Said::made(dialect, &sent.event, "git", changes))
+    Ok(Said::pushed(dialect, &sent.event, "git", changes))
 }
 
 /// Oldest first, which they are not sent as.
@@ -142,7 +142,7 @@ fn pull_request(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refus
         project: pull.text("base.repo.full_name")?,
         ..Change::default()
     };
-    Ok(Said { event: sent.event.clone(), changes: vec![change], vcs: Some("git"), ignored: None })
+    Ok(Said::changes(&sent.event, "git", vec![change]))
 }
 
 /// Few users have given their full name.

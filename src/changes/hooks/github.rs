@@ -91,7 +91,7 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     for commit in commits(&payload, is_tag)? {
         changes.push(place.commit(&commit, now)?);
     }
-    Ok(Said::made(dialect, &sent.event, "git", changes))
+    Ok(Said::pushed(dialect, &sent.event, "git", changes))
 }
 
 /// For people; Gitea's `url`, where its hook is pointed here, is for programs.
@@ -142,7 +142,7 @@ fn pull_request(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refus
         project: payload.text("repository.full_name")?,
         ..Change::default()
     };
-    Ok(Said::made(dialect, &sent.event, "git", vec![change]))
+    Ok(Said::changes(&sent.event, "git", vec![change]))
 }
 
 fn comments(number: i64, title: &str, pull: &Node<'_>) -> Result<String, Refused> {

@@ -84,7 +84,7 @@ fn push(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
     for change in &mut changes {
         change.properties.set("event", sent.event.as_str(), "Change");
     }
-    Ok(Said::made(dialect, &sent.event, "git", changes))
+    Ok(Said::pushed(dialect, &sent.event, "git", changes))
 }
 
 fn told_in_part(payload: &Node<'_>, branch: &str, told: usize) -> Result<(), Refused> {
@@ -150,7 +150,7 @@ fn merge_request(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refu
         project: request.text("target.name")?,
         ..Change::default()
     };
-    Ok(Said { event: sent.event.clone(), changes: vec![change], vcs: Some("git"), ignored: None })
+    Ok(Said::changes(&sent.event, "git", vec![change]))
 }
 
 /// An update is new where it names the commit it was at before.

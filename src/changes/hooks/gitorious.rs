@@ -43,7 +43,7 @@ pub fn read(_: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> {
             ..Change::default()
         });
     }
-    Ok(Said { event: sent.event.clone(), changes, vcs: Some("git"), ignored: None })
+    Ok(Said::changes(&sent.event, "git", changes))
 }
 
 #[cfg(test)]

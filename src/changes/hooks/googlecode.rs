@@ -44,7 +44,7 @@ pub fn read(dialect: &Dialect, sent: &Sent, now: Time) -> Result<Said, Refused> 
             ..Change::default()
         });
     }
-    Ok(Said { event: sent.event.clone(), changes, vcs: Some("Google Code"), ignored: None })
+    Ok(Said::changes(&sent.event, "Google Code", changes))
 }
 
 /// Revisions of Subversion are numbers.

@@ -226,13 +226,17 @@ pub fn delivery_id(name: &str, request: &Request) -> Option<String> {
 }
 
 impl Said {
-    /// The changes of a push or a request to pull, less those whose comments ask to be skipped.
-    fn made(dialect: &Dialect, event: &str, vcs: &'static str, mut changes: Vec<Change>) -> Said {
+    fn changes(event: &str, vcs: &'static str, changes: Vec<Change>) -> Said {
+        Said { event: event.to_owned(), changes, vcs: Some(vcs), ignored: None }
+    }
+
+    /// The changes of a push, less those whose messages ask to be skipped.
+    fn pushed(dialect: &Dialect, event: &str, vcs: &'static str, mut changes: Vec<Change>) -> Said {
         let before = changes.len();
         changes.retain(|change| !dialect.skips(&change.comments));
         let skipped = changes.is_empty() && before > 0;
         let ignored = skipped.then(|| "its message asks to be skipped".to_owned());
-        Said { event: event.to_owned(), changes, vcs: Some(vcs), ignored }
+        Said { ignored, ..Said::changes(event, vcs, changes) }
     }
 
     fn nothing(event: &str, why: impl Into<String>) -> Said {

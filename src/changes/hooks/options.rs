@@ -90,6 +90,7 @@ impl Dialect {
             unknown_keys(options, "change_hook_dialects", given, known);
             dialects.insert(name.clone(), Dialect::read(options, name, given));
         }
+        note_what_is_open(options, &dialects);
         dialects
     }
 
@@ -140,6 +141,27 @@ fn unknown(options: &mut Options<'_, '_>, name: &str) {
     let hint = did_you_mean(name, all.iter().copied()).map_or(String::new(), |hint| format!(", {hint}"));
     let message = format!("there is no dialect \"{name}\"; there are {}{hint}", all.join(", "));
     options.problem("change_hook_dialects", message);
+}
+
+/// Tells the operator where strangers may send changes.
+fn note_what_is_open(options: &mut Options<'_, '_>, dialects: &BTreeMap<String, Dialect>) {
+    if options.given("change_hook_auth") {
+        return;
+    }
+    let is_open = |(name, dialect): &(&String, &Dialect)| dialect.secret.is_none() && *name != "poller";
+    let open: Vec<&str> = dialects.iter().filter(is_open).map(|(name, _)| name.as_str()).collect();
+    if !open.is_empty() {
+        let names = open.join(", ");
+        let message =
+            format!("whoever reaches this server can send changes ({names}): give a secret or change_hook_auth");
+        options.note("change_hook_dialects", message);
+    }
+    if dialects.get("github").is_some_and(|github| github.secret.is_some() && !github.strict) {
+        options.note(
+            "change_hook_dialects",
+            "\"github\": without strict a payload needs no signature, whatever the secret",
+        );
+    }
 }
 
 /// A dict rather than a call, a function or a regular expression.
@@ -198,6 +220,7 @@ mod tests {
         let section = Section::new("status.WebStatus", "master.cfg:1", json!({"change_hook_dialects": dialects}));
         let mut problems = Problems::default();
         let read = Dialect::read_all(&mut section.read(&mut problems));
+        problems.0.retain(|problem| !problem.place.starts_with('!'));
         if problems.is_empty() { Ok(read) } else { Err(problems.to_string()) }
     }
 
@@ -216,6 +239,26 @@ mod tests {
         let all: Map<String, Value> = DIALECTS.iter().map(|(name, _)| ((*name).to_owned(), json!(true))).collect();
         assert_eq!(read(Value::Object(all)).unwrap().len(), DIALECTS.len());
         assert!(read(json!({"github": false})).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_strangers_may_do_is_noted() {
+        for (options, expected) in [
+            (json!({"change_hook_dialects": {"base": true, "gitlab": {"secret": "x"}}}), "(base)"),
+            (json!({"change_hook_dialects": {"github": {"secret": "x"}}}), "without strict"),
+            (json!({"change_hook_dialects": {"github": {"secret": "x", "strict": true}, "poller": true}}), ""),
+            (json!({"change_hook_dialects": {"gitea": true}, "change_hook_auth": ["file:x"]}), ""),
+        ] {
+            let section = Section::new("status.WebStatus", "master.cfg:1", options);
+            let mut problems = Problems::default();
+            Dialect::read_all(&mut section.read(&mut problems));
+            let notes: Vec<String> = problems.0.into_iter().map(|note| note.message).collect();
+            assert_eq!(
+                (notes.join("\n").contains(expected), notes.is_empty()),
+                (true, expected.is_empty()),
+                "{notes:?}"
+            );
+        }
     }
 
     #[test]
