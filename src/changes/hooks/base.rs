@@ -14,7 +14,7 @@
 //!
 //! Not here: a secret; `change_hook_auth` asks for a password.
 
-use super::{Args, Refused, Request, Said, dates};
+use super::{Args, Refused, Request, Said, dates, payload};
 use crate::model::{Change, Properties, Time};
 use serde_json::{Map, Value};
 
@@ -56,6 +56,7 @@ fn files(args: &Args) -> Result<Vec<String>, Refused> {
 
 fn properties(args: &Args) -> Result<Properties, Refused> {
     let Some(text) = args.get("properties") else { return Ok(Properties::new()) };
+    payload::bounded(text.as_bytes())?;
     let given: Map<String, Value> =
         serde_json::from_str(text).map_err(|cause| malformed(format!("properties is not a JSON object: {cause}")))?;
     let mut properties = Properties::new();

@@ -19,8 +19,30 @@ pub(super) fn text(request: &Request) -> Result<(Args, Bytes), Refused> {
     }
 }
 
+/// How many values a payload may hold: in memory each takes many times the bytes it is written in.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Refuses JSON that would grow too large by being parsed.
+pub(super) fn bounded(text: &[u8]) -> Result<(), Refused> {
+    let (mut values, mut in_text, mut escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    if values > MOST_VALUES {
+        return Err(Refused::Malformed(format!("there are more than {MOST_VALUES} values in it")));
+    }
+    Ok(())
+}
+
 /// Parses the text of a payload, which must be an object.
 pub(super) fn parse(text: &[u8]) -> Result<Value, Refused> {
+    bounded(text)?;
     let payload: Value = serde_json::from_slice(text)
         .map_err(|cause| Refused::Malformed(format!("Error loading JSON: the payload does not parse: {cause}")))?;
     match payload {
@@ -95,12 +117,12 @@ impl<'p> Node<'p> {
         Ok(self.maybe(fields)?.map(|node| node.value.clone()))
     }
 
-    /// The items of a list; none where it is not there.
+    /// The items of a list that are not `null`; none where it is not there.
     pub fn list(&self, field: &str) -> Result<Vec<Node<'p>>, Refused> {
         let Some(node) = self.maybe(field)? else { return Ok(Vec::new()) };
         let items = node.value.as_array().ok_or_else(|| node.wrong("a list"))?;
         let item = |(index, value)| Node { value, path: format!("{}[{index}]", node.path) };
-        Ok(items.iter().enumerate().map(item).collect())
+        Ok(items.iter().enumerate().filter(|(_, value)| !value.is_null()).map(item).collect())
     }
 
     /// The texts of several lists, each of which may be missing.
@@ -170,5 +192,10 @@ mod tests {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(said(parse(deep.as_bytes())).contains("recursion limit"));
         assert!(parse(b"{\"a\": \"\xff\"}").is_err());
+        let many = |item: &str| parse(format!("{{\"a\":[{}1]}}", item.repeat(1_000_000)).as_bytes());
+        assert_eq!(said(many("1,")), "there are more than 1000000 values in it");
+        assert_eq!(said(many("[],")), "there are more than 1000000 values in it");
+        let text = format!("{{\"a\": \"{}\"}}", ",\\\"[".repeat(1_000_000));
+        assert!(parse(text.as_bytes()).is_ok());
     }
 }
