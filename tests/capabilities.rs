@@ -9,6 +9,7 @@ mod containment;
 mod database;
 mod forcing;
 mod git_poller;
+mod hooks;
 mod hostile;
 mod house;
 mod hub;

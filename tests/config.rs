@@ -72,7 +72,7 @@ fn what_the_manual_lets_people_write_loads() {
     assert_eq!((nightly.minute.as_deref(), &nightly.month), (Some([0].as_slice()), &None));
     let web: Vec<_> = config.status.iter().filter(|target| target.kind == "status.WebStatus").collect();
     let hooks = status::web::Config::read(web[2], &mut Problems::default());
-    assert_eq!(hooks.change_hook_dialects.len(), 7);
+    assert_eq!(hooks.change_hook_dialects.len(), 10);
     assert_eq!(hooks.template_folders, [Path::new("/tmp/mypath"), Path::new("templates2")]);
     assert!(config.notes.iter().any(|note| note.message.contains("manhole")), "{:?}", config.notes);
     let revlink = config.revlink.unwrap();

@@ -2,10 +2,12 @@
 
 pub mod browser;
 pub mod database;
+pub mod delivery;
 pub mod ear;
 pub mod facts;
 pub mod gallery;
 pub mod master;
+pub mod openssl;
 pub mod probe;
 pub mod relay;
 pub mod repository;
