@@ -3,10 +3,13 @@
 //! A source sends what it finds to the master as [`AddChange`], and with each change how far it has read, so that the
 //! two are stored together.
 
+mod command;
 pub mod git_poller;
 pub mod hg_poller;
 pub mod hooks;
 pub mod pb_change_source;
+mod poller_options;
+mod polling;
 mod source;
 pub mod svn_poller;
 
