@@ -51,6 +51,9 @@ pub(super) enum PollError {
     NotNow(String),
     #[error("the master does not answer")]
     NoAnswer(#[from] MailboxError),
+    /// A function of the configuration that a poller cannot do without has failed.
+    #[error("{0}")]
+    Function(String),
     #[error("it was broken off")]
     BrokenOff(#[from] tokio::task::JoinError),
 }
