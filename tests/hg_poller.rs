@@ -221,6 +221,18 @@ async fn a_local_copy_that_is_lost_or_broken_is_made_anew() {
 }
 
 #[actix::test]
+async fn a_pull_that_was_killed_is_tidied_up() {
+    let (yard, repository) = (Yard::new(), Mercurial::new());
+    let poller = watching(&yard, &repository).await;
+    std::fs::write(copy(&yard).join(".hg/store/journal"), "").unwrap();
+    std::fs::write(copy(&yard).join(".hg/still-the-same"), "").unwrap();
+    repository.commit("one", &[("a", "1")]);
+    found(&yard, &poller, 1).await;
+    assert_eq!(poller.status().last_error, None);
+    assert!(copy(&yard).join(".hg/still-the-same").exists());
+}
+
+#[actix::test]
 async fn a_copy_of_somebody_else_is_left_alone() {
     let (yard, repository) = (Yard::new(), Mercurial::new());
     // Made by hand, as 0.8's are: used as it is.
@@ -249,10 +261,8 @@ async fn a_workdir_is_for_one_repository() {
 
     // Another repository at the same address is another matter.
     let poller = begun(start(&yard, Config { name: "replaced".into(), ..config(&one.url()) })).await;
-    for entry in [".hg"] {
-        std::fs::remove_dir_all(one.path().join(entry)).unwrap();
-        std::fs::rename(other.path().join(entry), one.path().join(entry)).unwrap();
-    }
+    std::fs::remove_dir_all(one.path().join(".hg")).unwrap();
+    std::fs::rename(other.path().join(".hg"), one.path().join(".hg")).unwrap();
     poller.poll_now();
     assert!(complaint(&poller).await.contains("unrelated"));
     let newest = one.revision("tip");

@@ -28,7 +28,7 @@ pub use super::poller_options::Category;
 pub use options::{Config, KIND};
 
 use super::polling::{self, About, Desk, Poll, PollError};
-use super::source::{Running, without_password};
+use super::source::Running;
 use crate::master::{AddChange, Setup};
 use crate::model::Change;
 use crate::supervise::Group;
@@ -109,8 +109,7 @@ fn resume(stored: &Progress, info: &Info) -> (Progress, Option<String>) {
              give this poller another name if the repository is to stay as it is"
         ))
     } else if moved {
-        let (old, new) = (without_password(&stored.root), without_password(&info.root));
-        Some(format!("the repository has moved from {old} to {new}; going on after revision {last}"))
+        Some(format!("the repository has moved from {} to {}; going on after revision {last}", stored.root, info.root))
     } else {
         None
     };
@@ -208,10 +207,10 @@ mod tests {
         let stored = Progress::at(&info("one", "svn://a", 5), 5);
         assert_eq!(resume(&stored, &info("one", "svn://a", 9)), (stored.clone(), None));
 
-        let (moved, trouble) = resume(&stored, &info("one", "svn://bot:hush@b", 9));
+        let (moved, trouble) = resume(&stored, &info("one", "svn://b", 9));
         let trouble = trouble.unwrap();
-        assert_eq!((moved.last, moved.root.as_str()), (5, "svn://bot:hush@b"));
-        assert_eq!(trouble, "the repository has moved from svn://a to svn://bot@b; going on after revision 5");
+        assert_eq!((moved.last, moved.root.as_str()), (5, "svn://b"));
+        assert_eq!(trouble, "the repository has moved from svn://a to svn://b; going on after revision 5");
 
         let (other, trouble) = resume(&stored, &info("two", "svn://a", 2));
         assert_eq!((other.last, other.uuid.as_str()), (2, "two"));

@@ -104,10 +104,20 @@ impl Growing for Subversion {
     }
 
     fn grow_by(&self, count: usize) {
+        let mut dump = "SVN-fs-dump-format-version: 2\n\n".to_owned();
         for _ in 0..count {
             let number = self.grown.replace(self.grown.get() + 1);
-            self.svn(&["mkdir", "--quiet", "-m", "grow", &format!("{}/trunk/f{number}", self.url())]);
+            let of_revision = "K 7\nsvn:log\nV 4\ngrow\nK 10\nsvn:author\nV 3\nann\nPROPS-END\n";
+            let length = of_revision.len();
+            let lengths = |length| format!("Prop-content-length: {length}\nContent-length: {length}\n\n");
+            dump += &format!("Revision-number: {}\n{}{of_revision}\n", number + 1, lengths(length));
+            dump += &format!("Node-path: trunk/f{number}\nNode-kind: dir\nNode-action: add\n{}", lengths(10));
+            dump += "PROPS-END\n\n\n";
         }
+        let file = self.folder.path().join("dump");
+        std::fs::write(&file, dump).unwrap();
+        let mut load = Command::new("svnadmin");
+        run(load.args(["load", "--quiet"]).arg(self.path()).stdin(std::fs::File::open(file).unwrap()));
     }
 
     fn since(&self, first: &str) -> Vec<String> {

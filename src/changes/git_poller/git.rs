@@ -1,6 +1,7 @@
 //! Running git in a poller's local copy.
 
 use super::super::command::{CommandError, Judgement, LOCAL_LIMIT, Program};
+use super::super::source::hidden_of;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Git {
             option: "gitbin",
             bin: bin.to_owned(),
             basedir: basedir.to_owned(),
-            hidden: vec![(url.to_owned(), shown_url.to_owned())],
+            hidden: hidden_of(url),
             judge,
         };
         Git { program, git_dir: git_dir.to_owned(), shown_url: shown_url.to_owned() }

@@ -37,8 +37,10 @@ impl Clone {
         let mut result = self.try_pull().await;
         if result.as_ref().is_err_and(|error| says(error, "abandoned transaction")) {
             // hg was killed in the middle of a pull.
-            self.hg.here("tidy its local copy", &["recover"]).await?;
-            result = self.try_pull().await;
+            result = match self.hg.here("tidy its local copy", &["recover"]).await {
+                Ok(_) => self.try_pull().await,
+                Err(error) => return Err(self.spare(error).await),
+            };
         }
         match result {
             Err(error) if says(&error, "unknown branch") => Ok(false),
@@ -93,8 +95,11 @@ impl Clone {
         }
     }
 
-    /// Deletes the local copy, so that the next pull makes it anew.
+    /// Deletes the local copy if it was made here, so that the next pull makes it anew.
     pub async fn discard(&self) {
+        if self.made_for().await.is_none() {
+            return;
+        }
         tracing::warn!("{}: making this local copy of {} anew", self.dir.display(), self.shown_url);
         if let Err(error) = tokio::fs::remove_dir_all(self.dir.join(".hg")).await {
             tracing::error!("{}: cannot delete this broken copy: {error}", self.dir.display());

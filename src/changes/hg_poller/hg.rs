@@ -1,6 +1,7 @@
 //! Running hg in a poller's local copy.
 
 use super::super::command::{CommandError, Judgement, LOCAL_LIMIT, Program};
+use super::super::source::hidden_of;
 use super::{Config, access};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub(super) struct Hg {
 
 impl Hg {
     pub fn new(config: &Config, basedir: &Path, dir: &Path) -> Hg {
-        let is_path = !config.repourl.contains("://");
+        let is_path = url::Url::parse(&config.repourl).is_err();
         let url = if is_path { basedir.join(&config.repourl).display().to_string() } else { config.repourl.clone() };
         let program = Program {
             name: "hg",
@@ -25,7 +26,7 @@ impl Hg {
             option: "hgbin",
             bin: config.hgbin.clone(),
             basedir: basedir.to_owned(),
-            hidden: vec![(config.repourl.clone(), config.shown_url.clone())],
+            hidden: hidden_of(&config.repourl),
             judge,
         };
         Hg { program, url, dir: dir.to_owned(), encoding: config.encoding.clone(), limit: config.limit }
@@ -36,8 +37,8 @@ impl Hg {
         self.program.output(what, self.command().args(args), Vec::new(), LOCAL_LIMIT).await
     }
 
-    /// Runs a command in the local copy. One that fails shows that the copy is damaged, unless it is a matter of rights
-    /// or space.
+    /// Runs a command in the local copy. One that fails shows that the copy is damaged, unless it is a matter of rights,
+    /// space or the like.
     pub async fn here(&self, what: &'static str, args: &[&str]) -> Result<Vec<u8>, CommandError> {
         self.program.output(what, self.local().args(args), Vec::new(), LOCAL_LIMIT).await.map_err(blame_copy)
     }
@@ -82,7 +83,8 @@ impl Hg {
 }
 
 fn blame_copy(error: CommandError) -> CommandError {
-    const INNOCENT: [&str; 4] = ["ermission denied", "No space left", "timed out waiting for lock", "annot allocate"];
+    const INNOCENT: [&str; 5] =
+        ["ermission denied", "No space left", "timed out waiting for lock", "annot allocate", "unknown encoding"];
     match error {
         CommandError::Failed { what, why, .. } => {
             let damage = !INNOCENT.iter().any(|sign| why.contains(sign));

@@ -22,7 +22,7 @@ pub(super) struct Piece {
     pub files: Vec<String>,
 }
 
-/// How many files of one revision are listed; an import of a whole tree says little by the rest of them.
+/// How many files of one change are listed; an import of a whole tree says little by the rest of them.
 const MOST_FILES: usize = 10_000;
 
 /// The pieces of a revision, the same however often it is asked for. Paths outside `prefix` are nobody's.
@@ -33,13 +33,7 @@ pub(super) async fn pieces(
 ) -> Result<Vec<Piece>, PollError> {
     let mut pieces = Vec::new();
     let paths = revision.paths.iter().filter_map(|path| Some((path, below(path, prefix)?)));
-    let mut listed = 0;
     for (path, below) in paths {
-        listed += 1;
-        if listed > MOST_FILES {
-            tracing::warn!("revision {} has more than {MOST_FILES} files: leaving the rest out", revision.number);
-            break;
-        }
         let split = match split_file {
             Some(function) => {
                 let answer = function.call(vec![Arg::Json(below.clone().into())]).await;
@@ -56,7 +50,12 @@ pub(super) async fn pieces(
         }
     }
     pieces.retain(|(_, gone)| !gone);
-    Ok(pieces.into_iter().map(|(piece, _)| piece).collect())
+    let mut pieces: Vec<Piece> = pieces.into_iter().map(|(piece, _)| piece).collect();
+    if pieces.iter().any(|piece| piece.files.len() > MOST_FILES) {
+        tracing::warn!("revision {} has more than {MOST_FILES} files: leaving the rest out", revision.number);
+        pieces.iter_mut().for_each(|piece| piece.files.truncate(MOST_FILES));
+    }
+    Ok(pieces)
 }
 
 /// Each piece comes with whether all there is to it is that its root was deleted.

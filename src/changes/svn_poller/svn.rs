@@ -1,6 +1,7 @@
 //! Running svn.
 
 use super::super::command::{CommandError, Judgement, LOCAL_LIMIT, Program};
+use super::super::source::{hidden_of, without_password};
 use super::Config;
 use super::xml::{self, Info, Revision};
 use crate::config::Secret;
@@ -32,7 +33,7 @@ impl Svn {
             option: "svnbin",
             bin: config.svnbin.clone(),
             basedir: basedir.to_owned(),
-            hidden: vec![(config.svnurl.clone(), config.shown_url.clone())],
+            hidden: hidden_of(&config.svnurl),
             judge,
         };
         Svn {
@@ -49,7 +50,8 @@ impl Svn {
     pub async fn info(&self) -> Result<Info, CommandError> {
         // An "@" of its own at the end, so that one in the URL is not taken for a revision.
         let said = self.run(LOOK, "info", &[], &format!("{}@", self.url)).await?;
-        xml::info(&said).ok_or_else(|| unreadable(LOOK))
+        let info = xml::info(&said).ok_or_else(|| unreadable(LOOK))?;
+        Ok(Info { root: without_password(&info.root), ..info })
     }
 
     /// The revisions from one to another, the oldest first and at most so many.

@@ -7,6 +7,7 @@ use quick_xml::{Reader, XmlVersion};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Info {
     pub uuid: String,
+    /// The address of the repository.
     pub root: String,
     /// The path of the folder in the repository, `/trunk`; empty for the repository itself.
     pub prefix: String,
