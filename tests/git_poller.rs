@@ -441,7 +441,7 @@ c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(sh
     std::fs::write(server.config_file(), config("/nonexistent/repository", true)).unwrap();
     let done = signalbox().arg("reconfig").arg(server.basedir()).output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    let failing = polled(&server, 1).await;
+    let failing = polled(&server, 3).await;
     assert_eq!(failing["state"], "failing", "{failing}");
     let error = failing["last_error"].as_str().unwrap();
     let (_, page) = server.get("/changes").await;

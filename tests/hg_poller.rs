@@ -362,14 +362,13 @@ async fn many_changesets_survive_panics_and_refusals_without_loss_or_repeat() {
     let (yard, repository) = (Yard::new(), Mercurial::new());
     let poller = begun(start(&yard, Config { name: "x".into(), ..config(&repository.url()) })).await;
     let base = repository.revision(".");
-    repository.grow_by(60);
+    // One line, a longer one beside it, in the middle of which it falls for the first time, and on after their merge.
+    repository.grow_by(30);
     let one = repository.revision("tip");
     repository.hg(&["update", "--quiet", &base]);
-    for number in 0..5 {
-        repository.commit("side", &[("side", &number.to_string())]);
-    }
+    repository.grow_by(70);
     repository.merge(&one);
-    repository.grow_by(160);
+    repository.grow_by(125);
     yard.refusing.store(1, std::sync::atomic::Ordering::SeqCst);
     poller.poll_now();
     complaint(&poller).await;

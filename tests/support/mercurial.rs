@@ -100,7 +100,6 @@ impl Growing for Mercurial {
             )
         };
         let patches: String = (0..count).map(patch).collect();
-        self.hg(&["update", "--quiet"]);
         self.hg_with(&["import", "--quiet", "-"], patches.as_bytes());
     }
 
