@@ -3,7 +3,7 @@
 use crate::support::master::{self, with_builders};
 use crate::support::mercurial::Mercurial;
 use crate::support::poller::{
-    Growing, Silence, Witness, begun, complaint, found, looked, revisions, survives_being_killed,
+    Growing, Silence, Witness, begun, complaint, found, looked, refusing_server, revisions, survives_being_killed,
 };
 use crate::support::wait::eventually;
 use crate::support::yard::{Yard, configured};
@@ -355,6 +355,17 @@ async fn a_server_that_hangs_is_given_up_and_a_password_never_seen() {
     let poller = start(&yard, config(&url));
     let said = complaint(&poller).await;
     assert!(said.contains("refused") && !said.contains("hush"), "{said}");
+}
+
+#[actix::test]
+async fn a_password_that_is_wrong_is_said_to_be() {
+    let yard = Yard::new();
+    for user in ["", "bot:hush@"] {
+        let url = format!("http://{user}{}/x", refusing_server(20));
+        let said = complaint(&start(&yard, config(&url))).await;
+        assert!(said.starts_with("cannot pull from it: ") && said.contains("authorization"), "{said}");
+        assert!(said.contains("are user and password in repourl") && !said.contains("hush"), "{said}");
+    }
 }
 
 #[actix::test]

@@ -113,6 +113,12 @@ pub(super) struct Desk {
     add: Recipient<AddChange>,
 }
 
+/// How many files of one change are listed; an import of a whole tree says little by the rest of them.
+pub(super) const MOST_FILES: usize = 10_000;
+
+/// How many bytes of a message are kept.
+pub(super) const MOST_TEXT: usize = 256 * 1024;
+
 /// After a failure the next poll comes no later than this.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// While polls fail, they come no further apart than this, or than the interval where that is longer.

@@ -121,6 +121,23 @@ impl Silence {
     }
 }
 
+/// A web server that lets nobody in. It serves as many requests as it is asked to.
+pub fn refusing_server(requests: usize) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().take(requests) {
+            let mut connection = connection.unwrap();
+            let lines = BufReader::new(connection.try_clone().unwrap()).lines();
+            let request: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let answer = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            assert!(!request.is_empty() && connection.write_all(answer.as_bytes()).is_ok());
+        }
+    });
+    address
+}
+
 /// A program that writes down how it is called and then does what another does.
 pub struct Witness {
     folder: tempfile::TempDir,

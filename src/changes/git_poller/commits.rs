@@ -1,18 +1,13 @@
 //! Reading commits: whatever bytes people have put into them.
 
 use super::super::command::CommandError;
+use super::super::polling::{MOST_FILES, MOST_TEXT};
 use super::git::Git;
 use encoding_rs::Encoding;
 use std::collections::BTreeMap;
 
 /// How many commits are read at a time.
 pub(super) const CHUNK: usize = 100;
-
-/// How many files of one commit are listed; an import of a whole tree says little by the rest of them.
-const MOST_FILES: usize = 10_000;
-
-/// How many bytes of a message are kept.
-const MOST_TEXT: usize = 256 * 1024;
 
 /// A commit that is to be reported.
 #[derive(Clone, Debug, PartialEq)]

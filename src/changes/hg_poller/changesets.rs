@@ -1,17 +1,12 @@
 //! Reading changesets: whatever bytes people have put into them.
 
 use super::super::command::CommandError;
+use super::super::polling::{MOST_FILES, MOST_TEXT};
 use super::hg::Hg;
 use std::collections::BTreeMap;
 
 /// How many changesets are read at a time.
 pub(super) const CHUNK: usize = 100;
-
-/// How many files of one changeset are listed; an import of a whole tree says little by the rest of them.
-const MOST_FILES: usize = 10_000;
-
-/// How many bytes of a message are kept.
-const MOST_TEXT: usize = 256 * 1024;
 
 /// How many bytes of one changeset are read.
 const MOST_RECORD: usize = 4 * 1024 * 1024;

@@ -100,10 +100,13 @@ fn judge(complaints: &str) -> Judgement {
     let aborted = lines().find_map(|line| line.strip_prefix("abort: "));
     let why = aborted.or_else(|| lines().next_back()).unwrap_or_default().trim_end_matches('!');
     let remote = lines().filter_map(|line| line.strip_prefix("remote: ")).next_back();
-    let why = match remote {
+    let mut why = match remote {
         Some(remote) => format!("{why}: {remote}"),
         None => why.to_owned(),
     };
+    if why.contains("authorization") {
+        why += "; are user and password in repourl, or in the hgrc of the user who runs this, right?";
+    }
     Judgement { why, damage: false }
 }
 

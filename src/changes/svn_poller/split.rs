@@ -1,6 +1,6 @@
 //! Which branches a revision is of: what `split_file` says of its paths.
 
-use super::super::polling::PollError;
+use super::super::polling::{MOST_FILES, PollError};
 use super::xml::{ChangedPath, Revision};
 use crate::config::{Arg, Callback};
 use serde_json::Value;
@@ -21,9 +21,6 @@ pub(super) struct Piece {
     pub target: Target,
     pub files: Vec<String>,
 }
-
-/// How many files of one change are listed; an import of a whole tree says little by the rest of them.
-const MOST_FILES: usize = 10_000;
 
 /// The pieces of a revision, the same however often it is asked for. Paths outside `prefix` are nobody's.
 pub(super) async fn pieces(

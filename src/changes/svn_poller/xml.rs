@@ -1,5 +1,6 @@
 //! What `svn --xml` says.
 
+use super::super::polling::MOST_TEXT;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
@@ -57,7 +58,7 @@ pub(super) fn log(xml: &[u8]) -> Option<Vec<Revision>> {
 }
 
 fn revision(entry: &Element) -> Option<Revision> {
-    let text = |name| entry.child(name).map(|element| element.text.trim_end().replace('\0', "\u{fffd}"));
+    let text = |name| entry.child(name).map(|element| cut(element.text.trim_end()));
     let changed = |path: &Element| ChangedPath {
         path: path.text.clone(),
         is_folder: path.attribute("kind") == Some("dir"),
@@ -72,6 +73,11 @@ fn revision(entry: &Element) -> Option<Revision> {
         comments: text("msg").unwrap_or_default(),
         paths,
     })
+}
+
+/// The beginning of a text that is too long to be read by anybody.
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(MOST_TEXT)].to_owned()
 }
 
 #[derive(Debug, Default)]
@@ -161,6 +167,13 @@ mod tests {
             ("Jos\u{fffd}", "one <two>\nthree?\\001")
         );
         assert_eq!((revisions[1].author.as_str(), revisions[1].number), ("unknown", 8));
+    }
+
+    #[test]
+    fn a_message_has_an_end() {
+        let xml = format!("<log><logentry revision=\"7\"><msg>a{}</msg></logentry></log>", "\u{e9}".repeat(MOST_TEXT));
+        let comments = log(xml.as_bytes()).unwrap().remove(0).comments;
+        assert_eq!(comments.len(), MOST_TEXT - 1);
     }
 
     #[test]
