@@ -1,6 +1,7 @@
 //! GitPoller over real repositories and a real git.
 
 use crate::support::master::{self, with_builders};
+use crate::support::poller::{Growing, begun, found, looked, revisions, survives_being_killed};
 use crate::support::repository::Repository;
 use crate::support::server::{Server, signalbox};
 use crate::support::wait::{eventually, until};
@@ -25,37 +26,7 @@ fn start(yard: &Yard, config: Config) -> Running {
 
 /// Started, and has looked once.
 async fn watching(yard: &Yard, config: Config) -> Running {
-    let poller = start(yard, config);
-    eventually(|| poller.status().last_poll.is_some()).await;
-    assert_eq!(poller.status().last_error, None);
-    poller
-}
-
-/// Polls, and waits until this many changes are there in all.
-async fn found(yard: &Yard, poller: &Running, count: usize) -> Vec<Change> {
-    poller.poll_now();
-    let db = yard.db().clone();
-    let all = move || db.read_blocking(|conn| signalbox::db::changes::after(conn, 0, 100_000)).unwrap();
-    eventually(|| all().len() >= count).await;
-    // A further look finds nothing more.
-    looked(yard, poller).await;
-    let all = all();
-    assert_eq!(all.len(), count, "{all:#?}");
-    all
-}
-
-/// Polls once from beginning to end.
-async fn looked(yard: &Yard, poller: &Running) {
-    for _ in 0..2 {
-        let moment = Time(yard.setup.clock.now().0 + 1);
-        yard.setup.clock.set(moment);
-        poller.poll_now();
-        eventually(|| poller.status().last_poll == Some(moment)).await;
-    }
-}
-
-fn revisions(changes: &[Change]) -> Vec<&str> {
-    changes.iter().filter_map(|change| change.revision.as_deref()).collect()
+    begun(start(yard, config)).await
 }
 
 #[actix::test]
@@ -408,52 +379,24 @@ async fn a_commit_is_built_by_the_master() {
 #[actix::test]
 async fn killed_at_any_moment_it_neither_loses_nor_doubles_a_commit() {
     let repository = Repository::new();
-    let config = format!(
-        "
-c = BuildmasterConfig = {{}}
-c['workers'] = [worker.LocalWorker('local')]
-c['builders'] = [util.BuilderConfig(name='linux', workernames=['local'], factory=util.BuildFactory())]
-c['schedulers'] = [schedulers.SingleBranchScheduler(name='quick', builderNames=['linux'])]
-c['change_source'] = changes.GitPoller(repourl='{}', pollInterval=0.05, pollAtLaunch=True)
-c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1')]
-",
-        repository.url()
-    );
-    let mut server = Server::start(&config).await;
-    // The first look makes no changes of what is there, and when it comes nobody says.
-    let first = until("a commit to be noticed", Duration::from_secs(60), || async {
-        repository.commit("are you there", &[]);
-        let changes = server.json("/json/changes").await;
-        changes.as_array().unwrap().last().map(|change| change["revision"].as_str().unwrap().to_owned())
-    })
-    .await;
-    for round in 0..12_u64 {
-        many_commits(&repository, 20);
-        // At moments that fall into all parts of its work.
-        tokio::time::sleep(Duration::from_millis(20 + round * 37 % 260)).await;
-        server.kill_and_restart().await;
-    }
-    let last = repository.commit("the last", &[]);
-    let built = |event: &serde_json::Value| {
-        let changes = &event["buildset"]["source_stamps"][0]["changes"];
-        (event["event"] == "buildsetSubmitted" && changes[0]["revision"] == last.as_str()).then_some(())
-    };
-    server.event("the last commit to be built", built).await;
+    let url = repository.url();
+    let poller = format!("changes.GitPoller(repourl='{url}', pollInterval=0.05, pollAtLaunch=True)");
+    survives_being_killed(&repository, &poller).await;
+}
 
-    let events = server.events().await;
-    let of = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
-    let expected = repository.git(&["rev-list", "--reverse", "--topo-order", &format!("{first}^..HEAD")]);
-    let expected: Vec<&str> = expected.lines().collect();
-    let changes = of("changeAdded");
-    let revisions: Vec<&str> = changes.iter().map(|event| event["change"]["revision"].as_str().unwrap()).collect();
-    assert_eq!(revisions, expected);
-    let buildsets = of("buildsetSubmitted");
-    let built: Vec<&str> = buildsets
-        .iter()
-        .map(|event| event["buildset"]["source_stamps"][0]["changes"][0]["revision"].as_str().unwrap())
-        .collect();
-    assert_eq!(built, expected);
-    server.stop().await;
+impl Growing for Repository {
+    fn grow(&self) -> String {
+        self.commit("grow", &[])
+    }
+
+    fn grow_by(&self, count: usize) {
+        many_commits(self, count);
+    }
+
+    fn since(&self, first: &str) -> Vec<String> {
+        let listed = self.git(&["rev-list", "--reverse", "--topo-order", &format!("{first}^..HEAD")]);
+        listed.lines().map(str::to_owned).collect()
+    }
 }
 
 #[actix::test]
@@ -466,7 +409,9 @@ async fn the_pages_show_when_it_last_looked_and_what_went_wrong() {
 c = BuildmasterConfig = {{}}
 c['change_source'] = [
     changes.GitPoller(repourl='{url}', pollInterval=3600, pollAtLaunch=True),
+    changes.PBChangeSource(user='bot', passwd='hush'),
     changes.SVNPoller('https://bot:hush@svn.example.org/trunk'),
+    changes.HgPoller('https://bot:hush@hg.example.org/x', workdir='hg'),
 ]
 c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(showInternals={rights}))]
 "
@@ -479,13 +424,24 @@ c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1', authz=util.Authz(sh
     assert_eq!((&source["state"], &source["last_error"]), (&"running".into(), &serde_json::Value::Null));
     let idle = server.json("/json/change_sources/1").await;
     assert_eq!((&idle["state"], &idle["last_poll"]), (&"not started".into(), &serde_json::Value::Null));
-    assert_eq!(idle["description"], "SVNPoller https://bot@svn.example.org/trunk");
+    assert_eq!(idle["description"], "PBChangeSource");
+    for (number, description) in [
+        (2, "SVNPoller: watching https://bot@svn.example.org/trunk"),
+        (
+            3,
+            "HgPoller watching the remote Mercurial repository https://bot@hg.example.org/x, branch: default, in workdir hg",
+        ),
+    ] {
+        let waiting = server.json(&format!("/json/change_sources/{number}")).await;
+        assert_eq!((&waiting["state"], &waiting["last_poll"]), (&"running".into(), &serde_json::Value::Null));
+        assert!(waiting["next_poll"].is_number() && waiting["description"] == description, "{waiting}");
+    }
 
     // Another repository, which is not there: the page follows the configuration in force.
     std::fs::write(server.config_file(), config("/nonexistent/repository", true)).unwrap();
     let done = signalbox().arg("reconfig").arg(server.basedir()).output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    let failing = polled(&server, 1).await;
+    let failing = polled(&server, 3).await;
     assert_eq!(failing["state"], "failing", "{failing}");
     let error = failing["last_error"].as_str().unwrap();
     let (_, page) = server.get("/changes").await;

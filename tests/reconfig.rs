@@ -38,7 +38,7 @@ async fn what_is_configured_and_cannot_run_is_shown_until_it_is_removed() {
 c['slavePortnum'] = 'tcp:0'
 c['workers'].append(worker.Worker('afar', 'hush'))
 c['schedulers'].append(schedulers.Triggerable(name='later', builderNames=['linux']))
-c['change_source'] = changes.SVNPoller('svn://svn.example.org/trunk')
+c['change_source'] = changes.PBChangeSource()
 c['user_managers'] = [util.CommandlineUserManager('ada', 'hush', port='tcp:0')]
 c['status'].append(status.MailNotifier(fromaddr='buildbot@example.org'))
 c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
@@ -49,7 +49,7 @@ c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
     let port = server.address().rsplit(':').next().unwrap().to_owned();
     let hook = format!("status/WebStatus:{port}/change_hook/github");
     let paths = [
-        "changes/SVNPoller",
+        "changes/PBChangeSource",
         "master/schedulers/later",
         "master/workers/afar",
         "status/CommandlineUserManager",

@@ -3,10 +3,13 @@
 //! A source sends what it finds to the master as [`AddChange`], and with each change how far it has read, so that the
 //! two are stored together.
 
+mod command;
 pub mod git_poller;
 pub mod hg_poller;
 pub mod hooks;
 pub mod pb_change_source;
+mod poller_options;
+mod polling;
 mod source;
 pub mod svn_poller;
 
@@ -28,12 +31,16 @@ pub fn kinds() -> Vec<Kind> {
 /// One that this version cannot start is reported and shows that as its status.
 pub fn start(setup: &Setup, group: &Group, section: &Section, add: Recipient<AddChange>) -> Running {
     let mut problems = Problems::default();
-    if section.kind == git_poller::KIND.name {
-        if let Some(config) = git_poller::Config::read(section, &mut problems) {
-            return git_poller::start(setup, group, &Arc::new(config), add);
-        }
-        // The configuration has been checked before; a section made otherwise may come here.
-        return source::not_started(group, section, problems.to_string().trim_end());
-    }
-    source::not_started(group, section, "this version does not have it yet")
+    let problems = &mut problems;
+    let started = match section.kind.as_str() {
+        kind if kind == git_poller::KIND.name => git_poller::Config::read(section, problems)
+            .map(|config| git_poller::start(setup, group, &Arc::new(config), add)),
+        kind if kind == svn_poller::KIND.name => svn_poller::Config::read(section, problems)
+            .map(|config| svn_poller::start(setup, group, &Arc::new(config), add)),
+        kind if kind == hg_poller::KIND.name => hg_poller::Config::read(section, problems)
+            .map(|config| hg_poller::start(setup, group, &Arc::new(config), add)),
+        _ => return source::not_started(group, section, "this version does not have it yet"),
+    };
+    // The configuration has been checked before; a section made otherwise may have problems here.
+    started.unwrap_or_else(|| source::not_started(group, section, problems.to_string().trim_end()))
 }

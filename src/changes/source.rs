@@ -96,6 +96,16 @@ pub(super) fn without_password(address: &str) -> String {
     }
 }
 
+/// What a program may say of an address that is not to be shown, each with what is shown instead.
+pub(super) fn hidden_of(address: &str) -> Vec<(String, String)> {
+    let whole = (address.to_owned(), without_password(address));
+    // A program may write the address otherwise than it was given.
+    let parsed = url::Url::parse(address).ok();
+    let password =
+        parsed.as_ref().and_then(url::Url::password).map(|password| (format!(":{password}@"), "@".to_owned()));
+    [whole].into_iter().chain(password).collect()
+}
+
 impl Running {
     pub fn status(&self) -> SourceStatus {
         self.view().status()
@@ -117,5 +127,20 @@ impl Running {
         if tokio::time::timeout(STOP_LIMIT, self.shared.turn.lock()).await.is_err() {
             tracing::warn!("a change source's last change is still not stored; going on without it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_an_address_shows_its_password() {
+        let mut said = "cannot open https://bot:s3cret@example.org/x/ or HTTPS://bot:s3cret@EXAMPLE.org/x".to_owned();
+        for (hidden, shown) in hidden_of("https://bot:s3cret@example.org/x/") {
+            said = said.replace(&hidden, &shown);
+        }
+        assert_eq!(said, "cannot open https://bot@example.org/x/ or HTTPS://bot@EXAMPLE.org/x");
+        assert_eq!(hidden_of("/srv/x"), [("/srv/x".to_owned(), "/srv/x".to_owned())]);
     }
 }

@@ -3,9 +3,10 @@
 //! It holds the heads that were looked at as `refs/signalbox/…` and nothing else; it may be deleted at any time, and is
 //! deleted by the poller itself when it turns out to be broken.
 
+use super::super::command::CommandError;
 use super::Config;
 use super::commits::{self, Commit, Listed};
-use super::git::{Git, GitError};
+use super::git::Git;
 use encoding_rs::Encoding;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,7 +34,7 @@ impl Clone {
     }
 
     /// Every branch of the repository with its head.
-    pub async fn remote_heads(&self) -> Result<BTreeMap<String, String>, GitError> {
+    pub async fn remote_heads(&self) -> Result<BTreeMap<String, String>, CommandError> {
         let args = ["ls-remote", "--heads", "--", &self.url];
         let listed = self.git.anywhere("list its branches", &args, LIST_LIMIT).await?;
         let text = String::from_utf8_lossy(&listed);
@@ -46,13 +47,13 @@ impl Clone {
     }
 
     /// Brings these branches up to date here. Answers with the heads that were really fetched, which may be newer.
-    pub async fn fetch(&self, wanted: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, GitError> {
+    pub async fn fetch(&self, wanted: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, CommandError> {
         match self.try_fetch(wanted).await {
             Err(error) if error.is_damage() && self.dir.exists() => {
                 tracing::warn!("{}: {error}; making this local copy anew", self.dir.display());
                 tokio::fs::remove_dir_all(&self.dir)
                     .await
-                    .map_err(|error| GitError::io("delete its local copy", error))?;
+                    .map_err(|error| CommandError::io("delete its local copy", error))?;
                 self.try_fetch(wanted).await
             }
             result => result,
@@ -67,9 +68,9 @@ impl Clone {
         }
     }
 
-    async fn try_fetch(&self, wanted: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, GitError> {
+    async fn try_fetch(&self, wanted: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, CommandError> {
         if !self.dir.join("HEAD").exists() {
-            let prepare = |error| GitError::io("make its local copy", error);
+            let prepare = |error| CommandError::io("make its local copy", error);
             tokio::fs::create_dir_all(&self.dir).await.map_err(prepare)?;
             self.git.here("make its local copy", &["init", "--quiet", "--bare"]).await?;
         }
@@ -96,7 +97,7 @@ impl Clone {
         Ok(kept)
     }
 
-    async fn kept(&self) -> Result<BTreeMap<String, String>, GitError> {
+    async fn kept(&self) -> Result<BTreeMap<String, String>, CommandError> {
         let args = ["for-each-ref", "--format=%(objectname) %(refname)", REFS];
         let listed = self.git.here("read its local copy", &args).await?;
         let text = String::from_utf8_lossy(&listed);
@@ -107,12 +108,12 @@ impl Clone {
         Ok(text.lines().filter_map(kept).collect())
     }
 
-    pub async fn has_commit(&self, id: &str) -> Result<bool, GitError> {
+    pub async fn has_commit(&self, id: &str) -> Result<bool, CommandError> {
         Ok(!self.existing(vec![id.to_owned()]).await?.is_empty())
     }
 
     /// Those of these commits that are here.
-    pub async fn existing(&self, ids: Vec<String>) -> Result<Vec<String>, GitError> {
+    pub async fn existing(&self, ids: Vec<String>) -> Result<Vec<String>, CommandError> {
         let asked: String = ids.iter().map(|id| format!("{id}^{{commit}}\n")).collect();
         let answer =
             self.git.here_with("read its local copy", &["cat-file", "--batch-check"], asked.into_bytes()).await?;
@@ -124,17 +125,17 @@ impl Clone {
         Ok(found)
     }
 
-    pub async fn parents(&self, id: &str) -> Result<Vec<String>, GitError> {
+    pub async fn parents(&self, id: &str) -> Result<Vec<String>, CommandError> {
         let listed = self.git.here("read its local copy", &["rev-list", "--parents", "-n", "1", id, "--"]).await?;
         Ok(String::from_utf8_lossy(&listed).split_whitespace().skip(1).map(str::to_owned).collect())
     }
 
     /// The commits that `target` has and `exclude` have not, parents before children.
-    pub async fn commits(&self, exclude: &[String], target: &str) -> Result<Vec<Listed>, GitError> {
+    pub async fn commits(&self, exclude: &[String], target: &str) -> Result<Vec<Listed>, CommandError> {
         commits::list(&self.git, exclude, target).await
     }
 
-    pub async fn read(&self, listed: &[Listed], encoding: &'static Encoding) -> Result<Vec<Commit>, GitError> {
+    pub async fn read(&self, listed: &[Listed], encoding: &'static Encoding) -> Result<Vec<Commit>, CommandError> {
         commits::read(&self.git, listed, encoding).await
     }
 }

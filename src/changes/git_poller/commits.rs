@@ -1,17 +1,13 @@
 //! Reading commits: whatever bytes people have put into them.
 
-use super::git::{Git, GitError};
+use super::super::command::CommandError;
+use super::super::polling::{MOST_FILES, MOST_TEXT};
+use super::git::Git;
 use encoding_rs::Encoding;
 use std::collections::BTreeMap;
 
 /// How many commits are read at a time.
 pub(super) const CHUNK: usize = 100;
-
-/// How many files of one commit are listed; an import of a whole tree says little by the rest of them.
-const MOST_FILES: usize = 10_000;
-
-/// How many bytes of a message are kept.
-const MOST_TEXT: usize = 256 * 1024;
 
 /// A commit that is to be reported.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +29,7 @@ pub(super) struct Commit {
 }
 
 /// The commits that `target` has and `exclude` have not, parents before children.
-pub(super) async fn list(git: &Git, exclude: &[String], target: &str) -> Result<Vec<Listed>, GitError> {
+pub(super) async fn list(git: &Git, exclude: &[String], target: &str) -> Result<Vec<Listed>, CommandError> {
     let mut revisions = format!("{target}\n");
     revisions.extend(exclude.iter().map(|id| format!("^{id}\n")));
     let args = ["rev-list", "--reverse", "--topo-order", "--parents", "--ignore-missing", "--stdin"];
@@ -46,7 +42,11 @@ pub(super) async fn list(git: &Git, exclude: &[String], target: &str) -> Result<
 }
 
 /// Reads commits, in the order given.
-pub(super) async fn read(git: &Git, listed: &[Listed], encoding: &'static Encoding) -> Result<Vec<Commit>, GitError> {
+pub(super) async fn read(
+    git: &Git,
+    listed: &[Listed],
+    encoding: &'static Encoding,
+) -> Result<Vec<Commit>, CommandError> {
     let ids: String = listed.iter().map(|commit| format!("{}\n", commit.id)).collect();
     let output_encoding = format!("--encoding={}", encoding.name());
     let args = [
@@ -88,7 +88,7 @@ fn parse(record: &[u8], encoding: &'static Encoding) -> Option<Commit> {
     Some(Commit { id, author, comments, seconds, files: Vec::new() })
 }
 
-async fn read_files(git: &Git, listed: &[Listed]) -> Result<BTreeMap<String, Vec<String>>, GitError> {
+async fn read_files(git: &Git, listed: &[Listed]) -> Result<BTreeMap<String, Vec<String>>, CommandError> {
     let pair = |commit: &Listed| match &commit.first_parent {
         Some(parent) => format!("{} {parent}\n", commit.id),
         None => format!("{}\n", commit.id),

@@ -1,5 +1,6 @@
 //! The options of GitPoller, as the manual has them.
 
+use super::super::poller_options::{Category, TEN_MINUTES, read_encoding, read_interval};
 use super::super::source::without_password;
 use super::clone::is_branch_name;
 use crate::config::{Callback, Kind, Options, Problems, Section};
@@ -43,16 +44,6 @@ pub enum Branches {
     Chosen(Callback),
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Category {
-    None,
-    Fixed(String),
-    /// Called with the change.
-    Function(Callback),
-}
-
-const TEN_MINUTES: Duration = Duration::from_secs(600);
-
 fn check(section: &Section, problems: &mut Problems) {
     Config::read(section, problems);
 }
@@ -88,7 +79,7 @@ impl Config {
         let poll_at_launch = options.flag("pollAtLaunch", false);
         let gitbin = options.text("gitbin").unwrap_or_else(|| "git".to_owned());
         let workdir = options.text("workdir").unwrap_or_else(|| "gitpoller_work".to_owned());
-        let category = read_category(&mut options);
+        let category = Category::read(&mut options);
         let project = options.text("project").unwrap_or_default();
         let use_timestamps = options.flag("usetimestamps", true);
         let encoding = read_encoding(&mut options);
@@ -154,35 +145,6 @@ fn read_branches(options: &mut Options<'_, '_>) -> Branches {
         }
     }
     Branches::Named(names)
-}
-
-/// `pollinterval` is the old spelling.
-fn read_interval(options: &mut Options<'_, '_>) -> Duration {
-    let old = options.positive_seconds("pollinterval");
-    options.positive_seconds("pollInterval").or(old).unwrap_or(TEN_MINUTES)
-}
-
-fn read_category(options: &mut Options<'_, '_>) -> Category {
-    let section = options.section();
-    match options.value("category").map(|value| section.function(value)) {
-        None => Category::None,
-        Some(Some(function)) => Category::Function(function),
-        Some(None) => options.text("category").map_or(Category::None, Category::Fixed),
-    }
-}
-
-/// By Python's name for it.
-fn read_encoding(options: &mut Options<'_, '_>) -> &'static Encoding {
-    let Some(name) = options.text("encoding") else { return encoding_rs::UTF_8 };
-    let plain = name.to_ascii_lowercase().replace('_', "-");
-    let label = match plain.as_str() {
-        "latin-1" | "l-1" | "iso8859-1" => "iso-8859-1",
-        other => other,
-    };
-    Encoding::for_label(label.as_bytes()).unwrap_or_else(|| {
-        options.problem("encoding", format!("\"{name}\" is not an encoding known here"));
-        encoding_rs::UTF_8
-    })
 }
 
 #[cfg(test)]

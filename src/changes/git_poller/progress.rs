@@ -1,5 +1,6 @@
 //! How far a poller has read: what it stores.
 
+use super::super::polling::{object, put};
 use crate::db::{Conn, DbError, state};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -131,14 +132,6 @@ impl Progress {
     pub fn done_puts(&self, poller: &str) -> Vec<state::Put> {
         vec![put(poller, "done", json!(self.done))]
     }
-}
-
-fn object(poller: &str) -> String {
-    format!("poller/{poller}")
-}
-
-fn put(poller: &str, key: &str, value: serde_json::Value) -> state::Put {
-    state::Put { object: object(poller), key: key.to_owned(), value }
 }
 
 #[cfg(test)]
