@@ -22,6 +22,9 @@ const TURNS: usize = 5;
 /// What a crowd asks for, per second, and for how long.
 const CROWD: u32 = 3_400;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Pushes a second, and pages that are read beside them.
+const HOOKS: u32 = 200;
+const READERS: u32 = 500;
 /// Builds whose pages the crowd reads.
 const CRAWLED: u64 = 10_000;
 /// Starts per figure.
@@ -30,7 +33,13 @@ const STARTS: usize = 11;
 const FORCED: usize = 31;
 
 fn main() {
-    run(&[("many_builders", many_builders), ("kept", kept), ("crowd", crowd), ("much_history", much_history)]);
+    run(&[
+        ("many_builders", many_builders),
+        ("kept", kept),
+        ("crowd", crowd),
+        ("hooks", hooks),
+        ("much_history", much_history),
+    ]);
 }
 
 /// A waterfall of fifty builders out of a thousand, of 200 events, that nobody has asked for before: as the first page after
@@ -148,7 +157,13 @@ fn crowd() {
     let crawl = Crawl::start(&server.address, every_page(&server), CROWD, MINUTE);
     let busy = forced(&server);
     let seen = crawl.end();
-    let (idle, busy) = (middle(idle), middle(busy));
+    // The same crowd at a program that makes nothing of its requests, as large a page for each: what this machine then
+    // takes from everybody.
+    let body = visitors::body(&server.address, "/builders/b00", "Accept-Encoding: gzip\r\n");
+    let elsewhere = Crawl::start(&bare(body), vec!["/".to_owned()], CROWD, MINUTE);
+    let beside = forced(&server);
+    elsewhere.end();
+    let (idle, busy, beside) = (middle(idle), middle(busy), middle(beside));
     println!(
         "a crowd of {:.0} requests/s: {} served, {} asked to come back, {} not there; half of them within {:?}, 99 % within {:?}",
         f64::from(seen.asked) / MINUTE.as_secs_f64(),
@@ -159,12 +174,61 @@ fn crowd() {
         seen.most,
     );
     println!(
-        "a forced build starts after {:.1} ms, {:.1} ms with nobody there: {:.2}x (bar: 1.1); memory {:.0} MiB at its peak (bar: 200)",
+        "a forced build starts after {:.1} ms, {:.1} ms with nobody there: {:.2}x (bar: 1.1), {:.1} ms with the crowd at another program: {:.2}x; memory {:.0} MiB at its peak (bar: 200)",
         busy * 1e3,
         idle * 1e3,
         busy / idle,
+        beside * 1e3,
+        busy / beside,
         server.memory("VmHWM"),
     );
+}
+
+/// Pushes come in while somebody reads every page.
+fn hooks() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    write_many_builders(folder.path());
+    let config = folder.path().join("master.cfg");
+    let text = fs::read_to_string(&config).expect("it was written");
+    let open = "authz=util.Authz(forceBuild=True), change_hook_dialects={'github': True}";
+    fs::write(&config, text.replace("authz=util.Authz(forceBuild=True)", open)).expect("the folder can be written");
+    fill(folder.path(), CRAWLED);
+    let server = Server::start(folder.path());
+    let before = newest_change(&server);
+    let push = |number: u32| {
+        let commit = format!(
+            "{{\"id\":\"{number:040x}\",\"message\":\"push {number}\",\"timestamp\":\"2026-11-22T10:00:00Z\",\"url\":\"https://github.com/harbour/lighthouse/commit/{number:040x}\",\"distinct\":true,\"author\":{{\"name\":\"Ann\",\"email\":\"ann@example.org\"}},\"added\":[],\"removed\":[],\"modified\":[\"src/lamp.c\"]}}"
+        );
+        let body = format!(
+            "{{\"ref\":\"refs/heads/main\",\"before\":\"{:040x}\",\"after\":\"{number:040x}\",\"created\":false,\"deleted\":false,\"repository\":{{\"name\":\"lighthouse\",\"full_name\":\"harbour/lighthouse\",\"html_url\":\"https://github.com/harbour/lighthouse\",\"url\":\"https://github.com/harbour/lighthouse\"}},\"commits\":[{commit}],\"head_commit\":{commit}}}",
+            number - 1
+        );
+        (format!("X-GitHub-Delivery: {number}\r\n"), body)
+    };
+    let pushes = HOOKS * u32::try_from(MINUTE.as_secs()).expect("it is one");
+    let bodies: Vec<(String, String)> = (1..=pushes).map(push).collect();
+    let crawl = Crawl::start(&server.address, every_page(&server), READERS, MINUTE);
+    let headers = "Content-Type: application/json\r\nX-GitHub-Event: push\r\n";
+    let answers = visitors::post(&server.address, headers, &bodies, HOOKS);
+    let seen = crawl.end();
+    let taken = answers.iter().filter(|(status, _)| *status == 202).count();
+    let mut times: Vec<Duration> = answers.iter().map(|(_, time)| *time).collect();
+    times.sort();
+    println!(
+        "{HOOKS} hooks/s for a minute beside {READERS} pages/s ({} served): {taken} of {} answered 202, {} changes stored; half within {:?}, 99 % within {:?} (bar: 100 ms), the last within {:?}",
+        seen.served,
+        bodies.len(),
+        newest_change(&server) - before,
+        times[times.len() / 2],
+        times[times.len() * 99 / 100],
+        times[times.len() - 1],
+    );
+}
+
+fn newest_change(server: &Server) -> i64 {
+    let (_, changes) = server.request("GET", "/json/changes?count=1", "");
+    let changes: serde_json::Value = serde_json::from_str(&changes).expect("it is JSON");
+    changes[0]["number"].as_i64().unwrap_or(0)
 }
 
 /// From before the POST to the start the build has in the database, in seconds.

@@ -14,6 +14,7 @@ mod hooks;
 mod hostile;
 mod house;
 mod hub;
+mod inbox;
 mod json;
 mod kept;
 mod live;

@@ -1,6 +1,7 @@
 //! What is stored, how it is read again, and what happens when the database cannot do its part.
 
 mod filling;
+mod inbox;
 mod lately;
 mod log_text;
 mod model;

@@ -142,12 +142,12 @@ async fn numbering_goes_on_after_a_restart_of_the_program() {
 async fn facts_and_state_are_stored_together() {
     let house = House::new();
     let put = state::Put { object: "poller".to_owned(), key: "tip".to_owned(), value: json!("abc") };
-    let seqs = house.hub.record_all(vec![fact(1), fact(2)], vec![put.clone()]).await.unwrap();
+    let seqs = house.hub.record_all(vec![fact(1), fact(2)], vec![put.clone().into()]).await.unwrap();
     assert_eq!(seqs, [1, 2]);
     let kept = house.db.read(|conn| state::get(conn, "poller", "tip")).await.unwrap();
     assert_eq!(kept, Some(json!("abc")));
     let state_alone = state::Put { value: json!("def"), ..put };
-    assert_eq!(house.hub.record_all(Vec::new(), vec![state_alone]).await.unwrap(), Vec::<Seq>::new());
+    assert_eq!(house.hub.record_all(Vec::new(), vec![state_alone.into()]).await.unwrap(), Vec::<Seq>::new());
     assert_eq!(house.hub.record(fact(3)).await.unwrap(), 3);
 }
 

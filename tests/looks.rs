@@ -40,6 +40,7 @@ const PAGES: &[(&str, &str)] = &[
     ("about", "/about"),
     ("supervision", "/about/supervision"),
     ("deliveries", "/deliveries"),
+    ("hooks", "/hooks"),
     ("login", "/login"),
     ("refused", "/authzfail"),
     ("not-found", "/builders/linux-debug/builds/99"),

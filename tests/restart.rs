@@ -1,5 +1,6 @@
 //! Killed at any moment, nothing that was told is lost, doubled or left half.
 
+use crate::support::noise::Noise;
 use crate::support::server::Server;
 use crate::support::wait::until;
 use serde_json::{Value, json};
@@ -126,14 +127,4 @@ fn every_event_was_delivered_and_each_id_means_one_packet(server: &Server, store
         finished(&mut sent.map(|build| (&build["builderName"], &build["number"]))),
         finished(&mut stored.map(|build| (&build["builder"], &build["number"]))),
     );
-}
-
-/// Numbers without a pattern, the same in every run.
-struct Noise(u64);
-
-impl Noise {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
 }

@@ -133,6 +133,27 @@ fn stand_back() {
     assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) }, 0);
 }
 
+/// Posts these bodies at a pace, one after the other, each over whichever connection is free; status and time of each answer.
+pub fn post(address: &str, headers: &str, bodies: &[(String, String)], per_second: u32) -> Vec<(u16, Duration)> {
+    let (began, tickets) = (Instant::now(), AtomicU32::new(0));
+    let visits = (0..AT_ONCE).map(|_| async {
+        let mut visitor = Visitor::new(address).await;
+        let mut answers = Vec::new();
+        loop {
+            let ticket = tickets.fetch_add(1, Ordering::Relaxed);
+            let Some((own, body)) = bodies.get(ticket as usize) else { return answers };
+            tokio::time::sleep_until((began + Duration::from_secs(1) * ticket / per_second).into()).await;
+            let length = body.len();
+            let request = format!(
+                "POST /change_hook/github HTTP/1.1\r\nHost: {address}\r\n{headers}{own}Content-Length: {length}\r\n\r\n{body}"
+            );
+            let asked = Instant::now();
+            answers.push((visitor.ask(&request).await, asked.elapsed()));
+        }
+    });
+    runtime().block_on(async { futures::future::join_all(visits).await.into_iter().flatten().collect() })
+}
+
 async fn crawl(address: &str, pages: &[String], per_second: u32, time: Duration) -> Seen {
     let (began, tickets) = (Instant::now(), Arc::new(AtomicU32::new(0)));
     let visits = (0..CROWD).map(|_| async {

@@ -79,8 +79,10 @@ pub fn catalog() -> Catalog {
 }
 
 fn load(file: &Path) -> Result<Config, Failure> {
-    config::load(file, &catalog())
-        .map_err(|problems: Problems| Failure::Config { path: file.display().to_string(), problems })
+    let config = config::load(file, &catalog())
+        .map_err(|problems: Problems| Failure::Config { path: file.display().to_string(), problems })?;
+    config.notes.iter().for_each(|note| tracing::warn!("{}: {}", note.place, note.message));
+    Ok(config)
 }
 
 fn open(config: &Config, basedir: &Path) -> Result<Db, Failure> {

@@ -8,7 +8,7 @@ use super::source::{Running, Shared, SourceStatus};
 use crate::clock::Clock;
 use crate::db::{Conn, Db, DbError, state};
 use crate::master::{AddChange, Refused, Setup};
-use crate::model::{Change, Time};
+use crate::model::{Change, Origin, Time};
 use crate::supervise::{Group, Pause, Policy, WhenExhausted};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -198,6 +198,9 @@ impl Desk {
         let turn = self.shared.turn.clone().lock_owned().await;
         let add = self.add.clone();
         let revision = change.revision.clone().unwrap_or_default();
+        // Its name may hold a password.
+        let origin = Origin::Poller(format!("{} {}", self.about.kind, self.about.shown_url));
+        let change = Change { origin: Some(origin), ..change };
         let order = AddChange { change, state: puts.clone() };
         // A task of its own: should the actor fall meanwhile, its successor waits for this answer before it reads.
         let answer = actix::spawn(async move {

@@ -60,6 +60,16 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct SourceView(Arc<Shared>);
 
 impl SourceView {
+    /// Looks now rather than at the next poll. One that looks already looks once more, however often it is asked.
+    pub fn poll_now(&self) {
+        self.0.poke.notify_one();
+    }
+
+    /// Whether it does anything.
+    pub fn polls(&self) -> bool {
+        !self.status().idle
+    }
+
     pub fn status(&self) -> SourceStatus {
         self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -118,7 +128,7 @@ impl Running {
 
     /// Looks now rather than at the next poll.
     pub fn poll_now(&self) {
-        self.shared.poke.notify_one();
+        self.view().poll_now();
     }
 
     /// Ends it and waits, within a limit, for a change under way. The master must go on answering its messages meanwhile.

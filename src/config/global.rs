@@ -123,7 +123,7 @@ fn calls(options: &mut Options<'_, '_>, name: &'static str, expected: &str) -> C
             None => {
                 calls.unread.push(item["$options"].clone());
                 if !section::holds_unknown(item) {
-                    let shown = section::shown(item);
+                    let shown = shown(item);
                     options.problem_in_it(name, format!("expected {expected}, not {shown}"));
                 }
             }

@@ -44,7 +44,7 @@ pub use renderable::{RenderContext, RenderError, Renderable};
 pub use sample::{Sample, sample};
 pub use schedulers::{ChangeFilter, Codebase, Match, Nightly, SchedulerConfig, SchedulerKind, Timing};
 pub use secret::{Secret, Secrets};
-pub use section::{Options, Section, read_port, unknown_keys};
+pub use section::{Options, Section, read_port, shown, unknown_keys};
 pub use steps::{
     Command, Condition, Extract, GitMode, GitStep, LogFile, ShellFlavour, ShellStep, StepConfig, StepKind,
 };

@@ -523,7 +523,7 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 }
 
 /// A value as an error sentence shows it.
-pub(super) fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),

@@ -50,7 +50,7 @@ const ACTIONS: [&str; 13] = [
 ];
 
 /// Actions of ours, off by default.
-const OWN_ACTIONS: [&str; 2] = ["showInternals", "resendDeliveries"];
+const OWN_ACTIONS: [&str; 3] = ["showInternals", "resendDeliveries", "replayHooks"];
 
 const AUTH_KINDS: [&str; 4] = ["util.BasicAuth", "util.HTPasswdAuth", "util.HTPasswdAprAuth", "util.UsersAuth"];
 
@@ -117,7 +117,8 @@ impl Permission {
 }
 
 impl Auth {
-    pub(super) fn read(section: &Section, problems: &mut Problems) -> Option<Auth> {
+    /// One of the calls that say who has accounts.
+    pub fn read(section: &Section, problems: &mut Problems) -> Option<Auth> {
         let mut options = section.read(problems);
         let auth = match section.kind.as_str() {
             "util.BasicAuth" => {

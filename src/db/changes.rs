@@ -24,6 +24,7 @@ struct Row {
     repository: String,
     codebase: String,
     project: String,
+    origin: Option<String>,
 }
 
 impl Row {
@@ -42,6 +43,7 @@ impl Row {
             repository: self.repository,
             codebase: self.codebase,
             project: self.project,
+            origin: self.origin.map(|origin| from_json("changes.origin", &origin)).transpose()?,
         })
     }
 }
@@ -75,6 +77,17 @@ pub fn after(conn: &mut Conn, after: i64, count: i64) -> Result<Vec<Change>, DbE
 pub fn find(conn: &mut Conn, number: i64) -> Result<Option<Change>, DbError> {
     let row: Option<Row> = changes::table.find(number).select(Row::as_select()).first(conn.engine()?).optional()?;
     row.map(Row::change).transpose()
+}
+
+/// The newest of those of this revision.
+pub fn of_revision(conn: &mut Conn, revision: &str, limit: i64) -> Result<Vec<Change>, DbError> {
+    let rows = changes::table
+        .filter(changes::revision.eq(revision))
+        .order(changes::number.desc())
+        .limit(limit.max(0))
+        .select(Row::as_select())
+        .load(conn.engine()?)?;
+    all(rows)
 }
 
 /// When in `[from, to)`, newest first.
@@ -129,6 +142,7 @@ pub(super) struct Written<'a> {
     repository: Cow<'a, str>,
     codebase: Cow<'a, str>,
     project: Cow<'a, str>,
+    origin: Option<String>,
 }
 
 impl<'a> Written<'a> {
@@ -147,6 +161,7 @@ impl<'a> Written<'a> {
             repository: clean(&change.repository),
             codebase: clean(&change.codebase),
             project: clean(&change.project),
+            origin: change.origin.as_ref().map(json).transpose()?,
         })
     }
 
@@ -167,6 +182,7 @@ impl<'a> Written<'a> {
             repository: own(self.repository),
             codebase: own(self.codebase),
             project: own(self.project),
+            origin: self.origin,
         }
     }
 }

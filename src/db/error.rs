@@ -57,6 +57,9 @@ pub enum DbError {
     /// What is stored is not what this program stores there.
     #[error("column {column} holds something unexpected: {what}")]
     Decode { column: &'static str, what: String },
+    /// A request of a change hook that is stored already.
+    #[error("it is stored already")]
+    Repeated,
     #[error("there is no {what}")]
     NotFound { what: String },
     /// A job of the writer panicked; its transaction was taken back and nobody else's work was lost.

@@ -17,6 +17,7 @@ pub struct Ids {
     buildset: AtomicI64,
     request: AtomicI64,
     log: AtomicI64,
+    hook_request: AtomicI64,
     /// The next number by builder.
     builds: Mutex<HashMap<String, i64>>,
 }
@@ -28,6 +29,7 @@ impl Ids {
         let buildset = buildsets::table.select(max(buildsets::id)).first(conn.engine()?)?;
         let request = requests::table.select(max(requests::id)).first(conn.engine()?)?;
         let log = logs::table.select(max(logs::id)).first(conn.engine()?)?;
+        let hook_request = hook_requests::table.select(max(hook_requests::id)).first(conn.engine()?)?;
         let names: Vec<(i64, String)> = builders::table.select((builders::id, builders::name)).load(conn.engine()?)?;
         let mut next = HashMap::new();
         for (id, name) in names {
@@ -45,6 +47,8 @@ impl Ids {
             buildset: mark(buildset, counters::get(conn, counters::BUILDSET)?),
             request: mark(request, counters::get(conn, counters::REQUEST)?),
             log: mark(log, counters::get(conn, counters::LOG)?),
+            // The newest is never deleted.
+            hook_request: mark(hook_request, 0),
             builds: Mutex::new(next),
         })
     }
@@ -63,6 +67,11 @@ impl Ids {
 
     pub fn log(&self) -> i64 {
         self.log.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// For a request of a change hook.
+    pub fn hook_request(&self) -> i64 {
+        self.hook_request.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The next build number of this builder, from 0; without gaps as long as every number drawn is recorded.

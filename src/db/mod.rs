@@ -11,6 +11,7 @@
 //! Not here: deciding anything. Numbers come from [`Ids`], moments from the caller.
 
 mod apply;
+mod beside;
 pub mod builders;
 pub mod builds;
 pub mod changes;
@@ -25,6 +26,7 @@ pub mod expectations;
 mod fill;
 mod halves;
 mod ids;
+pub mod inbox;
 pub mod janitor;
 mod known;
 mod lately;
@@ -43,6 +45,7 @@ pub mod users;
 pub mod workers;
 mod writer;
 
+pub use beside::Beside;
 pub use engine::Conn;
 pub use error::DbError;
 pub use fill::fill;

@@ -98,6 +98,7 @@ diesel::table! {
         repository -> Text,
         codebase -> Text,
         project -> Text,
+        origin -> Nullable<Text>,
     }
 }
 
@@ -128,6 +129,37 @@ diesel::table! {
     expectations (builder_id) {
         builder_id -> BigInt,
         seconds -> Text,
+    }
+}
+
+diesel::table! {
+    hook_deliveries (dialect, delivery) {
+        dialect -> Text,
+        delivery -> Text,
+        received -> BigInt,
+        status -> SmallInt,
+        answer -> Text,
+    }
+}
+
+diesel::table! {
+    hook_requests (id) {
+        id -> BigInt,
+        received -> BigInt,
+        dialect -> Text,
+        delivery -> Nullable<Text>,
+        event -> Text,
+        status -> SmallInt,
+        accepted -> Bool,
+        answer -> Text,
+        reason -> Text,
+        changes -> Text,
+        replay_of -> Nullable<BigInt>,
+        method -> Text,
+        query -> Text,
+        headers -> Text,
+        size -> BigInt,
+        body -> Binary,
     }
 }
 
@@ -290,6 +322,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     cursors,
     events,
     expectations,
+    hook_deliveries,
+    hook_requests,
     log_chunks,
     logs,
     outbox,

@@ -1,7 +1,7 @@
 use super::settle::Reply;
 use super::told::Counted;
 use super::{Interest, LogGrew, StatusHub, SubscriptionId, Told};
-use crate::db::{DbError, state};
+use crate::db::{Beside, DbError};
 use crate::model::*;
 use actix::prelude::*;
 use std::future::Future;
@@ -44,15 +44,15 @@ impl Hub {
         async { recorded.await.and_then(|seqs| seqs.first().copied().ok_or(HubError::Gone)) }
     }
 
-    /// Several facts and small state values in one transaction.
+    /// Several facts in one transaction, with what belongs beside them.
     pub fn record_all(
         &self,
         events: Vec<Event>,
-        state: Vec<state::Put>,
+        beside: Vec<Beside>,
     ) -> impl Future<Output = Result<Vec<Seq>, HubError>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         let counted = self.mailbox.as_ref().map(Counted::on);
-        self.addr.do_send(Record { events, state, reply, counted });
+        self.addr.do_send(Record { events, beside, reply, counted });
         async { answer.await.unwrap_or(Err(HubError::Gone)) }
     }
 
@@ -88,7 +88,7 @@ impl Hub {
 #[rtype(result = "()")]
 pub(super) struct Record {
     pub(super) events: Vec<Event>,
-    pub(super) state: Vec<state::Put>,
+    pub(super) beside: Vec<Beside>,
     pub(super) reply: Reply,
     pub(super) counted: Option<Counted>,
 }

@@ -1,6 +1,6 @@
 use super::HubError;
 use crate::db::events::{self, Prepared};
-use crate::db::{Db, DbError, state};
+use crate::db::{Beside, Db, DbError};
 use crate::model::*;
 use futures::channel::mpsc;
 use std::sync::Arc;
@@ -24,13 +24,7 @@ pub(super) struct Written {
 }
 
 /// Queues a write at once; what comes of it goes to `written`, in the order of the calls.
-pub(super) fn write(
-    db: &Db,
-    facts: Vec<Stored>,
-    state: Vec<state::Put>,
-    reply: Reply,
-    written: UnboundedSender<Written>,
-) {
+pub(super) fn write(db: &Db, facts: Vec<Stored>, beside: Vec<Beside>, reply: Reply, written: UnboundedSender<Written>) {
     let prepared = match events::prepare(facts) {
         Ok(prepared) => prepared,
         Err(cause) => {
@@ -42,7 +36,7 @@ pub(super) fn write(
     let facts = Arc::clone(&prepared);
     let job = move |conn: &mut crate::db::Conn| {
         events::append(conn, &prepared)?;
-        state.iter().try_for_each(|put| state::put(conn, put))
+        beside.iter().try_for_each(|beside| beside.put(conn))
     };
     db.write_then(job, move |outcome| {
         // It listens for as long as anything is under way.

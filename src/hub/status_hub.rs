@@ -108,13 +108,13 @@ impl Supervised for StatusHub {
 impl Handler<Record> for StatusHub {
     type Result = ();
 
-    fn handle(&mut self, Record { events, state, reply, counted }: Record, _: &mut Self::Context) {
+    fn handle(&mut self, Record { events, beside, reply, counted }: Record, _: &mut Self::Context) {
         let at = self.clock.now();
         let number = |(seq, event)| Stored { seq, at, event };
         let facts: Vec<Stored> = (self.next..).zip(events).map(number).collect();
         self.next = facts.last().map_or(self.next, |fact| fact.seq + 1);
         if let Some(written) = &self.written {
-            write(&self.db, facts, state, reply, written.clone());
+            write(&self.db, facts, beside, reply, written.clone());
         }
         drop(counted);
     }

@@ -6,6 +6,8 @@
 
 mod passwords;
 
+pub use passwords::fits_line;
+
 use crate::config::{Arg, Auth, AuthzConfig, Permission};
 use crate::config::{build_object, builder_object, request_object, worker_object};
 use crate::model::*;
@@ -39,10 +41,12 @@ pub enum Action {
     ShowInternals,
     /// Sending dead deliveries again, and dropping them: ours, off by default.
     ResendDeliveries,
+    /// Taking a request of a change hook in once more: ours, off by default.
+    ReplayHooks,
 }
 
 impl Action {
-    pub const ALL: [Action; 15] = [
+    pub const ALL: [Action; 16] = [
         Action::View,
         Action::ForceBuild,
         Action::ForceAllBuilds,
@@ -58,6 +62,7 @@ impl Action {
         Action::ShowUsersPage,
         Action::ShowInternals,
         Action::ResendDeliveries,
+        Action::ReplayHooks,
     ];
 
     /// The option of `util.Authz` that decides it.
@@ -78,6 +83,7 @@ impl Action {
             Action::ShowUsersPage => "showUsersPage",
             Action::ShowInternals => "showInternals",
             Action::ResendDeliveries => "resendDeliveries",
+            Action::ReplayHooks => "replayHooks",
         }
     }
 }
@@ -210,7 +216,7 @@ impl Authz {
         match (self.config.actions.get(action.option()), action) {
             (Some(given), _) => given,
             (None, Action::View) => &Permission::Always,
-            (None, Action::ShowInternals | Action::ResendDeliveries) => &Permission::Never,
+            (None, Action::ShowInternals | Action::ResendDeliveries | Action::ReplayHooks) => &Permission::Never,
             (None, _) => &self.config.default_action,
         }
     }

@@ -8,7 +8,7 @@ use super::builder::Builder;
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::{Db, DbError, state};
+use crate::db::{Beside, Db, DbError};
 use crate::hub::{Hub, HubError};
 use crate::model::*;
 use actix::prelude::*;
@@ -43,6 +43,8 @@ pub(super) struct House {
     shutting_down: watch::Sender<bool>,
     /// The program is about to end.
     ending: AtomicBool,
+    /// Held by who takes changes in: shared by hooks, by a change source alone.
+    pub(super) taking_in: tokio::sync::RwLock<()>,
 }
 
 /// A builder's actor, and whether what it knows of its queue is out of date.
@@ -75,6 +77,7 @@ impl House {
             nudge: Arc::default(),
             shutting_down: watch::Sender::new(false),
             ending: AtomicBool::new(false),
+            taking_in: tokio::sync::RwLock::default(),
         }
     }
 
@@ -91,22 +94,22 @@ impl House {
         self.record_with(events, Vec::new()).await
     }
 
-    /// The same with small values of state.
-    pub async fn record_with(&self, events: Vec<Event>, state: Vec<state::Put>) -> Result<(), Unrecorded> {
-        if events.is_empty() && state.is_empty() {
+    /// The same with what belongs beside them.
+    pub async fn record_with(&self, events: Vec<Event>, beside: Vec<Beside>) -> Result<(), Unrecorded> {
+        if events.is_empty() && beside.is_empty() {
             return Ok(());
         }
         let names = || events.iter().map(Event::name).collect::<Vec<_>>().join(", ");
         for pause in PAUSES {
-            match self.hub.record_all(events.clone(), state.clone()).await {
+            match self.hub.record_all(events.clone(), beside.clone()).await {
                 Ok(_) => return Ok(()),
-                Err(HubError::Db(DbError::Closed)) => return Err(Unrecorded),
+                Err(HubError::Db(DbError::Closed | DbError::Repeated)) => return Err(Unrecorded),
                 Err(HubError::Gone) if self.is_ending() => return Err(Unrecorded),
                 Err(cause) => warn!("cannot store {}: {}; trying again in {pause:?}", names(), chain(&cause)),
             }
             tokio::time::sleep(pause).await;
         }
-        match self.hub.record_all(events.clone(), state).await {
+        match self.hub.record_all(events.clone(), beside).await {
             Ok(_) => Ok(()),
             Err(cause) => {
                 error!("cannot store {}: {}; given up, what it is about ends here", names(), chain(&cause));

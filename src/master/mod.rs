@@ -140,6 +140,14 @@ impl Handler<AddChange> for Master {
     }
 }
 
+impl Handler<AddChanges> for Master {
+    type Result = ResponseFuture<Result<Vec<i64>, Refused>>;
+
+    fn handle(&mut self, order: AddChanges, _: &mut Context<Self>) -> Self::Result {
+        self.order(|house| async move { change::add_all(&house, order).await })
+    }
+}
+
 impl Handler<StopBuild> for Master {
     type Result = ResponseFuture<Result<(), Refused>>;
 

@@ -3,6 +3,7 @@
 //! Whoever sends one has asked [`authz`](super::authz) first.
 
 use crate::config::Config;
+use crate::db::inbox::Received;
 use crate::model::*;
 use actix::prelude::*;
 use serde_json::Value;
@@ -115,13 +116,27 @@ pub struct PanicInBuild(pub BuildRef);
 #[rtype(result = "()")]
 pub struct StopNow;
 
-/// A change from a change source or hook. `change.number` is given by the master.
+/// A change from a change source. `change.number` is given by the master, and answered.
+///
+/// One that a change hook has brought already is not added again, and its number answered.
 #[derive(Message, Debug, Clone)]
 #[rtype(result = "Result<i64, Refused>")]
 pub struct AddChange {
     pub change: Change,
     /// Stored in the same transaction: how far the source has read.
     pub state: Vec<crate::db::state::Put>,
+}
+
+/// Changes from one request of a change hook, all of them or none; their numbers are given by the master.
+///
+/// The request is stored with them, with their numbers. One that a change source has brought already is not added again:
+/// its number is given instead. That something is not stored does not say that the request has not been before.
+#[derive(Message, Debug, Clone)]
+#[rtype(result = "Result<Vec<i64>, Refused>")]
+pub struct AddChanges {
+    /// Oldest first.
+    pub changes: Vec<Change>,
+    pub received: Received,
 }
 
 /// A new configuration: starts, changes and ends only what differs.

@@ -60,7 +60,7 @@ pub(super) async fn submit(house: &House, order: SubmitBuildset) -> Result<(Buil
     let requests: Vec<BuildRequest> = requests.collect();
     let mut events = vec![Event::BuildsetSubmitted { buildset: buildset.clone() }];
     events.extend(requests.iter().cloned().map(|request| Event::RequestSubmitted { request }));
-    house.record_with(events, order.state).await.map_err(|_| ending())?;
+    house.record_with(events, order.state.into_iter().map(Into::into).collect()).await.map_err(|_| ending())?;
     buildset.builders.iter().for_each(|builder| house.queue_changed(builder));
     Ok((buildset, requests))
 }

@@ -22,4 +22,17 @@ pub struct Change {
     pub repository: String,
     pub codebase: String,
     pub project: String,
+    /// Who brought it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where a change came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The dialect of a change hook.
+    Hook(String),
+    /// A change source that looks for itself: its kind and what it looks at, without a password.
+    Poller(String),
 }

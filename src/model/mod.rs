@@ -21,7 +21,7 @@ mod worker;
 
 pub use build::{Build, BuildRef, Step};
 pub use builder::{BigState, Builder, BuilderEvent};
-pub use change::Change;
+pub use change::{Change, Origin};
 pub use event::{DeliveryState, Event, Seq, Stored, TargetState};
 pub use log::{Channel, Log, LogKind, Segment};
 pub use natural::natural;

@@ -5,6 +5,7 @@
 //! `{hmac sha256 KEY payload}` that of the field `payload` of a form; `{webhook KEY}` is a signature of Standard Webhooks.
 
 use super::openssl::{base64, hmac, hmac_hex};
+use super::server::{Answer, Server};
 use bytes::Bytes;
 use signalbox::changes::hooks::{Dialect, Method, Request};
 use signalbox::config::{Catalog, Problems, load_text};
@@ -90,6 +91,17 @@ fn payload(form: &[u8]) -> Vec<u8> {
 }
 
 impl Delivery {
+    /// Sends it to the web server of this number.
+    pub async fn send(&self, server: &Server, web: usize) -> Result<Answer, String> {
+        let Request { method, query, headers, body } = &self.request;
+        let sign = if query.is_empty() { "" } else { "?" };
+        let path = format!("/change_hook/{}{sign}{query}", self.dialect);
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+        let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        server.send(web, method.word(), &path, &headers, body.clone()).await
+    }
+
     /// Its name in failures.
     pub fn name(&self) -> String {
         self.folder.strip_prefix("tests/data/hooks").unwrap().display().to_string()

@@ -43,6 +43,7 @@ pub fn change(number: i64) -> Change {
         repository: "https://example.org/x.git".to_owned(),
         codebase: String::new(),
         project: "x".to_owned(),
+        origin: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::facts::{a_log_of, change, step};
 use super::site::{Options, Site};
 use serde_json::{Value, json};
+use signalbox::db::inbox::{self, Received};
 use signalbox::db::outbox::{self, Delivery, State};
 use signalbox::model::*;
 use std::collections::BTreeMap;
@@ -94,11 +95,40 @@ pub async fn gallery() -> Site {
     day.build("nightly-package", 0, 840, GOOD, &[0, 1, 2]);
     day.build("mac/arm", 0, 3_000, GOOD, &[0]);
     let options = Options { config: CONFIG, texts: day.texts };
-    let allowed = "authz=util.Authz(default_action=True, showInternals=True, resendDeliveries=True)";
+    let allowed = "authz=util.Authz(default_action=True, showInternals=True, resendDeliveries=True, replayHooks=True)";
     let site = Site::with(allowed, day.events, options).await;
     deliveries(&site).await;
+    hooks(&site).await;
     at_work(&site).await;
     site
+}
+
+/// What hooks were sent: something of each outcome.
+async fn hooks(site: &Site) {
+    let received = |id: i64, dialect: &str, event: &str, status: u16, reason: &str, changes: &[i64]| Received {
+        id,
+        received: now() - Duration::from_secs(600 * (5 - id as u64)),
+        dialect: dialect.to_owned(),
+        delivery: (dialect != "base").then(|| format!("6a7b3c9e-0b1d-4f6a-9c2e-{id:012}")),
+        event: event.to_owned(),
+        status,
+        answer: String::new(),
+        reason: reason.to_owned(),
+        changes: changes.to_vec(),
+        replay_of: None,
+        method: "POST".to_owned(),
+        query: String::new(),
+        headers: Vec::new(),
+        size: 7_312,
+        body: Default::default(),
+    };
+    let all = [
+        received(1, "github", "ping", 200, "no changes are made of such an event", &[]),
+        received(2, "github", "push", 202, "", &[1, 2]),
+        received(3, "gitlab", "", 403, "Invalid secret", &[]),
+        received(4, "base", "change", 202, "", &[3]),
+    ];
+    site.server.db.write(move |conn| all.iter().try_for_each(|one| inbox::put(conn, one))).await.unwrap();
 }
 
 /// What goes on: builds that run, one that is late, requests that wait, workers that have gone.

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod gallery;
 pub mod master;
 pub mod mercurial;
+pub mod noise;
 pub mod openssl;
 pub mod poller;
 pub mod probe;

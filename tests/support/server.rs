@@ -158,20 +158,35 @@ impl Server {
 
     /// Sends these headers, and a form where there is one. Redirects are not followed.
     pub async fn ask(&self, path: &str, headers: &[(&str, &str)], form: Option<&str>) -> Answer {
-        let url = format!("{}{path}", self.address());
-        let mut request = if form.is_some() { client().post(url) } else { client().get(url) };
-        for (name, value) in headers {
-            request = request.insert_header((*name, *value));
+        let mut headers = headers.to_vec();
+        if form.is_some() {
+            headers.push(("Content-Type", "application/x-www-form-urlencoded"));
         }
-        let sent = match form {
-            Some(form) => request.content_type("application/x-www-form-urlencoded").send_body(form.to_owned()).await,
-            None => request.send().await,
-        };
-        let mut answer = sent.unwrap_or_else(|error| panic!("{path}: {error}\n{}", self.errors()));
+        let method = if form.is_some() { "POST" } else { "GET" };
+        let answer = self.send(0, method, path, &headers, form.unwrap_or_default().to_owned().into()).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}\n{}", self.errors()))
+    }
+
+    /// Sends any request to the web server of this number.
+    pub async fn send(
+        &self,
+        web: usize,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: bytes::Bytes,
+    ) -> Result<Answer, String> {
+        let url = format!("{}{path}", self.address_of(web));
+        let mut request = client().request(method.parse().unwrap(), url);
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        let sent = if body.is_empty() { request.send().await } else { request.send_body(body).await };
+        let mut answer = sent.map_err(|error| error.to_string())?;
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        let body = answer.body().limit(256 << 20).await.unwrap();
-        Answer { status: answer.status().as_u16(), headers, body: String::from_utf8_lossy(&body).into_owned() }
+        let body = answer.body().limit(256 << 20).await.map_err(|error| error.to_string())?;
+        Ok(Answer { status: answer.status().as_u16(), headers, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
     /// The first stored event for which `wanted` answers, waiting for it if need be.

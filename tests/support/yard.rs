@@ -172,7 +172,8 @@ impl Handler<AddChange> for Clerk {
         }
         change.number = self.setup.db.ids().change();
         let number = change.number;
-        let stored = self.setup.hub.record_all(vec![Event::ChangeAdded { change }], state);
+        let stored =
+            self.setup.hub.record_all(vec![Event::ChangeAdded { change }], state.into_iter().map(Into::into).collect());
         Box::pin(async move {
             stored.await.unwrap();
             Ok(number)
@@ -217,7 +218,7 @@ impl Handler<SubmitBuildset> for Clerk {
         let requests: Vec<BuildRequest> = buildset.builders.iter().map(request).collect();
         let mut events = vec![Event::BuildsetSubmitted { buildset: buildset.clone() }];
         events.extend(requests.iter().map(|request| Event::RequestSubmitted { request: request.clone() }));
-        let stored = self.setup.hub.record_all(events, order.state);
+        let stored = self.setup.hub.record_all(events, order.state.into_iter().map(Into::into).collect());
         let submitted = Arc::clone(&self.submitted);
         Box::pin(async move {
             stored.await.unwrap();

@@ -41,6 +41,7 @@ pub fn read(request: &Request, now: Time) -> Result<Said, Refused> {
         repository: optional("repository").unwrap_or_default(),
         codebase: optional("codebase").unwrap_or_default(),
         project: optional("project").unwrap_or_default(),
+        origin: None,
     };
     Ok(Said { event: "change".to_owned(), changes: vec![change], vcs: None, ignored: None })
 }

@@ -102,6 +102,7 @@ fn change(dict: &Value, now: Time) -> Result<Change, Refused> {
         repository: node.maybe_text("repository")?.unwrap_or_default(),
         codebase: node.maybe_text("codebase")?.unwrap_or_default(),
         project: node.maybe_text("project")?.unwrap_or_default(),
+        origin: None,
     })
 }
 

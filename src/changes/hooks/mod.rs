@@ -3,7 +3,9 @@
 //! A dialect is a pure reader: bytes in, changes out. A code host's `open` makes sure who speaks and what about, and its
 //! `read` turns the payload into changes; everything is read and checked before anything is returned.
 //!
-//! Not here: the address, its password and its limits (`status/web`); storing, and deliveries that come twice.
+//! [`hook`] is the actor of a dialect, which has what was read stored before it is answered.
+//!
+//! Not here: the address, its password and its limits (`status/web`).
 
 pub mod base;
 pub mod bitbucket;
@@ -17,12 +19,14 @@ pub mod github;
 pub mod gitlab;
 pub mod gitorious;
 pub mod googlecode;
+pub mod hook;
 mod multipart;
 mod options;
 mod payload;
 pub mod poller;
 mod request;
 pub mod signature;
+pub mod stored;
 
 pub use options::{Codebase, Dialect};
 pub use request::{Args, Method, Request};
@@ -117,7 +121,7 @@ pub const DIALECTS: [(&str, &[&str]); 10] = [
 ];
 
 /// Bodies of more bytes than this are read on a thread of their own, so that nobody waits for them.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 64 * 1024;
 
 /// Reads what came for the dialect `name`. `now` is the time of changes that have none.
 ///
@@ -126,7 +130,14 @@ pub async fn read(name: &str, dialect: &Dialect, request: &Request, now: Time) -
     let told = if request.body.len() > LARGE {
         let (name, dialect, request) = (name.to_owned(), dialect.clone(), request.clone());
         let reading = tokio::task::spawn_blocking(move || tell(&name, &dialect, &request, now));
-        reading.await.map_err(|_| Refused::Failed("reading it failed".to_owned()))?
+        match reading.await {
+            Ok(told) => told,
+            // A panic is this hook's, wherever it reads.
+            Err(broken) => match broken.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Refused::Failed("reading it was broken off".to_owned())),
+            },
+        }
     } else {
         tell(name, dialect, request, now)
     };

@@ -12,6 +12,15 @@ pub enum Method {
     Post,
 }
 
+impl Method {
+    pub fn word(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
 /// One request for a dialect.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -17,6 +17,21 @@ pub fn fits_htpasswd(file: &str, user: &str, password: &str) -> bool {
     hash.is_some_and(|hash| fits(password, hash))
 }
 
+/// Whether the first line of this user, `user:password`, has this password, in clear or as an htpasswd program hashes it.
+///
+/// 0.8 took what stands before a second colon for the password; so that is taken too.
+pub fn fits_line(lines: &str, user: &str, password: &str) -> bool {
+    let stored = lines.lines().find_map(|line| {
+        let (name, stored) = line.trim_end().split_once(':')?;
+        (name == user).then_some(stored)
+    });
+    let hashes = ["$1$", "$2", "$5$", "$6$", "$apr1$", "{SHA}"];
+    stored.is_some_and(|stored| match hashes.iter().any(|hash| stored.starts_with(hash)) {
+        true => fits(password, stored),
+        false => same(password, stored) | same(password, stored.split(':').next().unwrap_or_default()),
+    })
+}
+
 /// Whether the password fits what 0.8's user database stores: 16 characters of salt, then the hex SHA-1 of password
 /// and salt.
 pub fn fits_stored(password: &str, stored: &str) -> bool {
@@ -108,6 +123,16 @@ fn md5(parts: &[&[u8]]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_hold_passwords_in_clear_or_hashed() {
+        let lines = "ann:pass:word\nbob:{SHA}vpAKSO3uPt6z8KL6cqf5W5Sredk=\nann:other\nempty\n";
+        assert!(fits_line(lines, "ann", "pass:word") && fits_line(lines, "ann", "pass"));
+        assert!(fits_line(lines, "bob", "buildmaster"));
+        for (user, password) in [("ann", "other"), ("ann", "word"), ("bob", "{SHA}"), ("empty", ""), ("Ann", "pass")] {
+            assert!(!fits_line(lines, user, password), "{user} {password}");
+        }
+    }
 
     #[test]
     fn every_hash_of_a_current_htpasswd_file() {

@@ -49,7 +49,8 @@ pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let ordered = request.method() == Method::POST;
+    // What hooks bring are events.
+    let ordered = request.method() == Method::POST && !request.path().starts_with("/change_hook");
     let mut answer = next.call(request).await?.map_into_boxed_body();
     if ordered && let Some(site) = answer.request().app_data::<web::Data<Site>>() {
         site.kept.forget();

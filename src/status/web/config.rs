@@ -1,7 +1,9 @@
 //! `status.WebStatus(...)`: its options (`reference/webstatus.md` §8.1).
 
 use crate::changes::hooks;
-use crate::config::{AuthzConfig, Callback, Kind, Options, Permission, Problems, Section, did_you_mean, read_port};
+use crate::config::{
+    Auth, AuthzConfig, Callback, Kind, Options, Permission, Problems, Section, did_you_mean, read_port, shown,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,10 +36,26 @@ pub struct Config {
     pub max_rotated_files: u32,
     /// By dialect; hooks are off where empty.
     pub change_hook_dialects: BTreeMap<String, hooks::Dialect>,
-    /// Files of `user:password` lines; empty means no password is asked for.
-    pub change_hook_auth: Vec<PathBuf>,
+    /// Who may use hooks; any of them is enough. Empty means no password is asked for.
+    pub change_hook_auth: Vec<HookAuth>,
+    /// The longest body a hook takes, in bytes, unpacked.
+    pub change_hook_max_size: usize,
     pub feeds: Vec<Feed>,
 }
+
+/// Who may use hooks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HookAuth {
+    /// A file of `user:password` lines, read anew for each request.
+    File(PathBuf),
+    Accounts(Auth),
+}
+
+/// What `change_hook_auth` takes beside `file:`.
+const HOOK_AUTH: [&str; 3] = ["util.BasicAuth", "util.HTPasswdAuth", "util.HTPasswdAprAuth"];
+
+/// The largest body there is any use for: GitHub's largest, and as much again.
+const LARGEST_HOOK: i64 = 50 << 20;
 
 /// Where a revision is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,6 +149,10 @@ impl Config {
             max_rotated_files: whole(options.integer_in("maxRotatedFiles", 0, 10_000)).unwrap_or(10),
             change_hook_dialects: hooks::Dialect::read_all(&mut options),
             change_hook_auth: hook_auth(&mut options),
+            change_hook_max_size: options
+                .integer_in("change_hook_max_size", 1_000, LARGEST_HOOK)
+                .and_then(|most| usize::try_from(most).ok())
+                .unwrap_or(10 << 20),
             feeds: feeds(&mut options),
         };
         options.finish();
@@ -279,18 +301,31 @@ fn addresses(options: &mut Options<'_, '_>, name: &'static str) -> Option<Addres
     read
 }
 
-fn hook_auth(options: &mut Options<'_, '_>) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for checker in options.text_or_texts("change_hook_auth").unwrap_or_default() {
-        match checker.strip_prefix("file:") {
-            Some(file) if !file.is_empty() => files.push(PathBuf::from(file)),
-            _ => options.problem(
+fn hook_auth(options: &mut Options<'_, '_>) -> Vec<HookAuth> {
+    let section = options.section();
+    let given = match options.value("change_hook_auth") {
+        None => &[][..],
+        Some(Value::Array(checkers)) => checkers,
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut checkers = Vec::new();
+    for checker in given {
+        let file = checker.as_str().and_then(|text| text.strip_prefix("file:")).filter(|file| !file.is_empty());
+        let auth = section.nested(checker).filter(|call| HOOK_AUTH.contains(&call.kind.as_str()));
+        match (file, auth) {
+            (Some(file), _) => checkers.push(HookAuth::File(PathBuf::from(file))),
+            (None, Some(call)) => checkers.extend(Auth::read(&call, options.problems()).map(HookAuth::Accounts)),
+            (None, None) => options.problem(
                 "change_hook_auth",
-                format!("\"{checker}\" is not \"file:\" and a file of user:password lines"),
+                format!(
+                    "{} is not \"file:\" and a file of user:password lines, {}",
+                    shown(checker),
+                    HOOK_AUTH.join(" or ")
+                ),
             ),
         }
     }
-    files
+    checkers
 }
 
 fn feeds(options: &mut Options<'_, '_>) -> Vec<Feed> {

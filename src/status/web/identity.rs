@@ -55,7 +55,8 @@ pub fn owner(who: &Who, fields: &Fields) -> String {
     }
 }
 
-fn basic(request: &HttpRequest) -> Option<(String, String)> {
+/// Name and password of HTTP Basic, split at the first colon.
+pub fn basic(request: &HttpRequest) -> Option<(String, String)> {
     let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

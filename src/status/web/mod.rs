@@ -23,6 +23,8 @@ pub mod config;
 mod fault;
 mod fields;
 mod frame;
+mod hook_auth;
+mod hooks;
 mod identity;
 mod json;
 mod kept;

@@ -1,14 +1,14 @@
 //! Every address this server answers at, with the action it takes to use it.
 
 use super::fault::Fault;
-use super::{json, live, orders, pages};
+use super::{hooks, json, live, orders, pages};
 use crate::master::authz::Action;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, guard, web};
 
 /// One address and method.
 pub struct Route {
-    /// `GET` (which stands for `HEAD` too) or `POST`.
+    /// `GET` (which stands for `HEAD` too), `POST`, or both.
     pub method: &'static str,
     /// As actix-web writes patterns; a `/` more at the end leads to the same.
     pub path: &'static str,
@@ -47,6 +47,13 @@ macro_rules! post {
     };
 }
 
+/// For code hosts and scripts, whatever the method: the hook says which it takes.
+macro_rules! hook {
+    ($path:literal) => {
+        Route { method: "GET, POST", path: $path, action: None, kept: false, to: || web::route().to(hooks::take) }
+    };
+}
+
 /// The table. A test walks it.
 pub const ROUTES: &[Route] = &[
     kept!("/", pages::root::page),
@@ -75,11 +82,15 @@ pub const ROUTES: &[Route] = &[
     get!("/about", View, pages::about::page),
     get!("/about/supervision", View, pages::supervision::page),
     get!("/deliveries", ShowInternals, pages::deliveries::page),
+    get!("/hooks", ShowInternals, pages::hooks::page),
+    hook!("/change_hook"),
+    hook!("/change_hook/{dialect}"),
     kept!("/json", json::answer),
     kept!("/json/changes", json::changes),
     get!("/json/events", View, json::events),
     get!("/json/supervision", View, json::supervision),
     get!("/json/deliveries", ShowInternals, json::deliveries),
+    get!("/json/hooks", ShowInternals, json::hooks),
     kept!("/json/{rest:.*}", json::answer),
     post!("/builders/_all/forceall", ForceAllBuilds, orders::force::all),
     post!("/builders/_all/stopall", StopAllBuilds, orders::stop::all),
@@ -99,6 +110,7 @@ pub const ROUTES: &[Route] = &[
     post!("/buildslaves/{worker}/unpause", PauseSlave, orders::worker::unpause),
     post!("/deliveries/resend", ResendDeliveries, orders::delivery::send_again),
     post!("/deliveries/drop", ResendDeliveries, orders::delivery::drop),
+    post!("/hooks/replay", ReplayHooks, orders::hook::replay),
     post!("/shutdown", CleanShutdown, orders::shutdown::shutdown),
     post!("/cancel_shutdown", CleanShutdown, orders::shutdown::cancel),
 ];

@@ -7,14 +7,17 @@ use super::page_threads::PageThreads;
 use super::site::{Orders, Site};
 use super::{around, routes};
 use crate::changes::SourceView;
+use crate::changes::hooks::Dialect;
+use crate::changes::hooks::hook::{self, Hook};
 use crate::clock::Clock;
 use crate::config::Config as MasterConfig;
 use crate::db::Db;
 use crate::hub::Hub;
-use crate::supervise::{Child, Group, Pause, Policy, Tree, Vacancy, WhenExhausted};
+use crate::supervise::{Child, Group, Pause, Policy, Tree, WhenExhausted};
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,7 +63,7 @@ pub struct WebServer {
     running: Running,
     closing: Arc<watch::Sender<bool>>,
     /// One for each dialect of `change_hook_dialects`.
-    _hooks: Vec<Vacancy>,
+    hooks: Vec<Hook>,
 }
 
 /// The HTTP server that runs just now.
@@ -78,14 +81,12 @@ pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
     let (closing, closed) = watch::channel(false);
     let group = setup.group.clone();
     let name = format!("WebStatus:{}", address.port());
-    let vacant = |dialect: &String| {
-        group.vacant(&format!("{name}/change_hook/{dialect}"), "this version does not answer at /change_hook yet")
-    };
-    let _hooks = settings.change_hook_dialects.keys().map(vacant).collect();
+    let hooks = start_hooks(&settings, &setup, &name);
+    let addresses = hooks.iter().map(|(dialect, hook)| (dialect.clone(), hook.addr.clone())).collect();
     let target = WebStatus {
         listener: Arc::new(listener),
         address,
-        site: Arc::new(Site::new(settings, setup, threads, closed)),
+        site: Arc::new(Site::new(settings, setup, addresses, threads, closed)),
         running: Running::default(),
     };
     let running = target.running.clone();
@@ -96,7 +97,22 @@ pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
         when_exhausted: WhenExhausted::Park,
     };
     let child = group.start(&name, policy, |_, _| target);
-    Ok(WebServer { address, child, running, closing: Arc::new(closing), _hooks })
+    Ok(WebServer { address, child, running, closing: Arc::new(closing), hooks: hooks.into_values().collect() })
+}
+
+fn start_hooks(settings: &Config, setup: &Setup, name: &str) -> BTreeMap<String, Hook> {
+    let hooks = hook::Setup {
+        db: setup.db.clone(),
+        clock: setup.clock.clone(),
+        add: setup.orders.add_changes.clone(),
+        sources: setup.sources.clone(),
+        group: setup.group.clone(),
+    };
+    let start = |(dialect, options): (&String, &Dialect)| {
+        let place = format!("{name}/change_hook/{dialect}");
+        (dialect.clone(), hook::start(&hooks, &place, dialect, options.clone()))
+    };
+    settings.change_hook_dialects.iter().map(start).collect()
 }
 
 impl WebServer {
@@ -114,6 +130,9 @@ impl WebServer {
             && tokio::time::timeout(STOP_PATIENCE, server.stop(true)).await.is_err()
         {
             tracing::warn!("WebStatus on {}: some answers did not end in time and were cut", self.address);
+        }
+        for hook in self.hooks {
+            hook.stop().await;
         }
     }
 }

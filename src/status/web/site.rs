@@ -4,12 +4,14 @@
 //! only for those who may view.
 
 use super::config::{Addresses, CommentLink, Config, Revlink};
+use super::hook_auth::HookPassword;
 use super::kept::Kept;
 use super::live::Shows;
 use super::log_errors;
 use super::page_threads::PageThreads;
 use super::server::Setup;
 use crate::changes::SourceView;
+use crate::changes::hooks::hook::ChangeHook;
 use crate::clock::Clock;
 use crate::config::{Arg, Callback, Config as MasterConfig};
 use crate::db::Db;
@@ -23,7 +25,7 @@ use crate::render::links::{TicketRule, comments, known_revlink};
 use crate::supervise::Tree;
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -44,6 +46,7 @@ pub struct Orders {
     pub shut_down_worker: Recipient<ShutDownWorker>,
     pub shutdown: Recipient<CleanShutdown>,
     pub outlook: Recipient<GetOutlook>,
+    pub add_changes: Recipient<AddChanges>,
 }
 
 impl Orders {
@@ -60,7 +63,8 @@ impl Orders {
             + Handler<SetWorkerPaused>
             + Handler<ShutDownWorker>
             + Handler<CleanShutdown>
-            + Handler<GetOutlook>,
+            + Handler<GetOutlook>
+            + Handler<AddChanges>,
         A::Context: ToEnvelope<A, ForceBuild>
             + ToEnvelope<A, Rebuild>
             + ToEnvelope<A, StopBuild>
@@ -70,7 +74,8 @@ impl Orders {
             + ToEnvelope<A, SetWorkerPaused>
             + ToEnvelope<A, ShutDownWorker>
             + ToEnvelope<A, CleanShutdown>
-            + ToEnvelope<A, GetOutlook>,
+            + ToEnvelope<A, GetOutlook>
+            + ToEnvelope<A, AddChanges>,
     {
         Orders {
             force: addr.clone().recipient(),
@@ -83,6 +88,7 @@ impl Orders {
             shut_down_worker: addr.clone().recipient(),
             shutdown: addr.clone().recipient(),
             outlook: addr.clone().recipient(),
+            add_changes: addr.clone().recipient(),
         }
     }
 }
@@ -109,6 +115,9 @@ pub struct Site {
     pub(super) kept: Kept,
     /// The pages that somebody has open.
     pub(super) shows: Shows,
+    /// The change hooks, by dialect.
+    pub(super) hooks: BTreeMap<String, Addr<ChangeHook>>,
+    pub(super) hook_password: HookPassword,
     /// What looks like an error in logs that somebody has looked at.
     pub(super) errors: log_errors::Remembered,
     /// Pages of revisions found before, by revision and repository.
@@ -116,7 +125,13 @@ pub struct Site {
 }
 
 impl Site {
-    pub(super) fn new(settings: Config, setup: Setup, threads: PageThreads, closing: watch::Receiver<bool>) -> Site {
+    pub(super) fn new(
+        settings: Config,
+        setup: Setup,
+        hooks: BTreeMap<String, Addr<ChangeHook>>,
+        threads: PageThreads,
+        closing: watch::Receiver<bool>,
+    ) -> Site {
         let folders = std::iter::once(PathBuf::from("templates")).chain(settings.template_folders.iter().cloned());
         let folders = folders.map(|folder| setup.basedir.join(folder)).collect();
         Site {
@@ -134,6 +149,8 @@ impl Site {
             threads,
             kept: Kept::default(),
             shows: Shows::default(),
+            hooks,
+            hook_password: HookPassword::new(&setup.basedir, &settings.change_hook_auth),
             errors: log_errors::Remembered::default(),
             known_revisions: Mutex::default(),
             settings,

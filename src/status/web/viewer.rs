@@ -8,9 +8,10 @@ use super::kept::{Made, tag};
 use super::live::{self, Page, Show};
 use super::log_errors::LogErrors;
 use super::site::Site;
+use crate::changes::hooks::hook::{Answer, Replay};
 use crate::changes::{SourceStatus, SourceView};
 use crate::config::Config;
-use crate::db::Conn;
+use crate::db::{Conn, inbox};
 use crate::hub::{HubError, Interest};
 use crate::master::authz::{Action, Subject, Who};
 use crate::master::{GetOutlook, Outlook, Refused};
@@ -384,6 +385,20 @@ impl Permit<'_> {
     {
         let sent = to(&self.viewer.visitor.site.orders).send(order);
         match tokio::time::timeout(ORDER_PATIENCE, sent).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err(Fault::NoMaster),
+        }
+    }
+
+    /// Has a request of a change hook taken in once more.
+    pub async fn replay(&self, id: i64) -> Result<Answer, Fault> {
+        let site = &self.viewer.visitor.site;
+        let nowhere = |what: String| Fault::NotFound { what, parent: "hooks".to_owned() };
+        let found = site.db.read(move |conn| inbox::find(conn, id)).await?;
+        let received = found.ok_or_else(|| nowhere(format!("there is no request {id} any more")))?;
+        let hook = site.hooks.get(&received.dialect);
+        let hook = hook.ok_or_else(|| nowhere(format!("there is no change hook \"{}\" here", received.dialect)))?;
+        match tokio::time::timeout(ORDER_PATIENCE, hook.send(Replay(received))).await {
             Ok(Ok(answer)) => Ok(answer),
             _ => Err(Fault::NoMaster),
         }

@@ -9,7 +9,9 @@ mod tree;
 use super::fault::Fault;
 use super::kept::{FINISHED_FACTS, tag};
 use super::pages::deliveries::only_dead;
+use super::pages::hooks::outcome;
 use super::viewer::Viewer;
+use crate::db::inbox::{self, Received};
 use crate::db::{Conn, changes as stored_changes, events as stored_events, outbox};
 use crate::hub::Interest;
 use crate::master::authz::{Action, Subject};
@@ -23,6 +25,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -222,6 +225,33 @@ pub async fn deliveries(request: HttpRequest, viewer: Viewer) -> Result<HttpResp
     let list = if only_dead(viewer.fields())? { outbox::dead } else { outbox::ledger };
     let found = viewer.read(move |reader| Ok(list(reader.conn, target.as_deref(), before, count)?)).await?;
     respond(&request, &viewer, serde_json::to_value(found).unwrap_or_default(), None).await
+}
+
+/// The inbox of change hooks: newest first, `count=` of them, with numbers below `before=`.
+pub async fn hooks(request: HttpRequest, viewer: Viewer) -> Result<HttpResponse, Fault> {
+    viewer.may(Action::ShowInternals, Subject::Nothing).await?;
+    let count = viewer.fields().number_of("count", USUAL_CHANGES, MOST)?;
+    let before = viewer.fields().integer("before")?;
+    let found = viewer.read(move |reader| Ok(inbox::recent(reader.conn, count, before)?)).await?;
+    let shown = |received: &Received| {
+        json!({
+            "id": received.id,
+            "received": received.received.seconds(),
+            "dialect": received.dialect,
+            "event": received.event,
+            "delivery": received.delivery,
+            "outcome": outcome(received).1,
+            "status": received.status,
+            "reason": received.reason,
+            "changes": received.changes,
+            "replayOf": received.replay_of,
+            "method": received.method,
+            "query": received.query,
+            "headers": received.headers.iter().cloned().collect::<BTreeMap<String, String>>(),
+            "size": received.size,
+        })
+    };
+    respond(&request, &viewer, found.iter().map(shown).collect(), None).await
 }
 
 /// The answer, in the shape its arguments ask for.

@@ -4,6 +4,7 @@ pub mod builder;
 pub mod cancel;
 pub mod delivery;
 pub mod force;
+pub mod hook;
 pub mod shutdown;
 pub mod stop;
 pub mod worker;

@@ -30,6 +30,8 @@ pub struct ChangeView {
     project: String,
     project_href: Option<String>,
     codebase: String,
+    /// `change hook github`
+    origin: Option<String>,
     files: Vec<String>,
     more_files: usize,
     properties: Vec<PropertyLine>,
@@ -63,6 +65,10 @@ pub fn change(change: &Change, links: &Links, outside: &Outside) -> ChangeView {
         project_href: outside.project(&change.project),
         project: change.project.clone(),
         codebase: change.codebase.clone(),
+        origin: change.origin.as_ref().map(|origin| match origin {
+            Origin::Hook(dialect) => format!("change hook {dialect}"),
+            Origin::Poller(poller) => poller.clone(),
+        }),
         files: change.files.iter().take(MOST_FILES).cloned().collect(),
         more_files: change.files.len().saturating_sub(MOST_FILES),
         properties: properties(&change.properties, |_| true),

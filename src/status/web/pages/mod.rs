@@ -8,6 +8,7 @@ pub mod change;
 pub mod changes;
 pub mod deliveries;
 pub mod files;
+pub mod hooks;
 pub mod log;
 pub mod login;
 pub mod recent;
