@@ -1,7 +1,7 @@
 //! The `signalbox` command: reads arguments and calls [`signalbox::app`].
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use signalbox::app;
+use signalbox::app::{self, Patience, SendChange, Text};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +44,12 @@ enum Command {
     Reconfig(Running),
     /// End the running Signalbox and wait until it has ended.
     Stop(Running),
+    /// Tell a running Signalbox of a change, from a commit script.
+    ///
+    /// It is posted to the change hook `base` of a web server, which must have change_hook_dialects={'base': True}.
+    /// While that cannot be reached it is tried again for up to a minute; nothing is added twice. Exits with 0 when the
+    /// change is stored, with 1 when it could not be sent, with 2 when the arguments are wrong.
+    Sendchange(Box<Sendchange>),
     /// Fill the database with plausible finished builds, to see how large a machine you need.
     Fill {
         basedir: PathBuf,
@@ -60,6 +66,89 @@ struct Running {
     basedir: PathBuf,
 }
 
+#[derive(Args)]
+struct Sendchange {
+    /// Its web server: HOST:PORT, or the whole address where it has a prefix (http://HOST/PREFIX).
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8010")]
+    master: String,
+    /// A login of its change_hook_auth.
+    ///
+    /// A missing password is asked for on a terminal, and otherwise taken from SIGNALBOX_PASSWORD; both keep it out of
+    /// the list of processes.
+    #[arg(long, value_name = "USER:PASS", allow_hyphen_values = true)]
+    auth: Option<String>,
+    /// Who made the change.
+    #[arg(
+        short = 'W',
+        long,
+        value_name = "USER",
+        visible_alias = "username",
+        visible_short_alias = 'u',
+        allow_hyphen_values = true
+    )]
+    who: String,
+    /// The branch all these files are on; none is the default branch.
+    #[arg(short, long, allow_hyphen_values = true)]
+    branch: Option<String>,
+    /// For schedulers to choose by.
+    #[arg(short, long, visible_short_alias = 'C', allow_hyphen_values = true)]
+    category: Option<String>,
+    /// The project it belongs to.
+    #[arg(long, allow_hyphen_values = true)]
+    project: Option<String>,
+    /// Where the repository is.
+    #[arg(short = 'R', long, allow_hyphen_values = true)]
+    repository: Option<String>,
+    /// The codebase it belongs to.
+    #[arg(long, allow_hyphen_values = true)]
+    codebase: Option<String>,
+    /// What the version control calls it.
+    #[arg(short, long, allow_hyphen_values = true)]
+    revision: Option<String>,
+    /// A file that holds the revision, as `darcs changes --context` writes it.
+    #[arg(long = "revision_file", value_name = "FILE", alias = "revision-file", conflicts_with = "revision")]
+    revision_file: Option<PathBuf>,
+    /// The address of a page about it.
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    revlink: Option<String>,
+    /// When it was made, in seconds since 1970; now, if nothing is said.
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    when: Option<String>,
+    /// What its author says of it.
+    #[arg(short = 'm', long, allow_hyphen_values = true)]
+    comments: Option<String>,
+    /// A file that holds the comments; - is standard input.
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "comments")]
+    logfile: Option<PathBuf>,
+    /// A property of the change; may be given again for another.
+    #[arg(short, long = "property", value_name = "NAME:VALUE", allow_hyphen_values = true)]
+    properties: Vec<String>,
+    /// How the logfile and the revision file are encoded.
+    #[arg(long, default_value = "utf8")]
+    encoding: String,
+    /// The version control it comes from; changes do not keep it.
+    #[arg(short = 's', long, value_enum)]
+    vc: Option<Vc>,
+    /// Say nothing but why it failed.
+    #[arg(short, long)]
+    quiet: bool,
+    /// The files that changed.
+    files: Vec<String>,
+}
+
+/// The ones of the manual.
+#[derive(Clone, Copy, ValueEnum)]
+enum Vc {
+    Cvs,
+    Svn,
+    Darcs,
+    Hg,
+    Bzr,
+    Git,
+    Mtn,
+    P4,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.log_format);
@@ -69,6 +158,7 @@ fn main() -> ExitCode {
         Command::Checkconfig { path } => app::check_config(&path),
         Command::Reconfig(running) => app::reconfig(&running.basedir),
         Command::Stop(running) => app::stop(&running.basedir),
+        Command::Sendchange(change) => app::send_change(&(*change).into(), &Patience::usual()),
         Command::Fill { basedir, builds } => app::fill(&basedir, builds),
     };
     match outcome {
@@ -76,6 +166,31 @@ fn main() -> ExitCode {
         Err(failure) => {
             eprintln!("signalbox: {failure}");
             failure.exit_code()
+        }
+    }
+}
+
+impl From<Sendchange> for SendChange {
+    fn from(given: Sendchange) -> SendChange {
+        let stdin_or = |path: PathBuf| if path.as_os_str() == "-" { Text::Stdin } else { Text::File(path) };
+        SendChange {
+            master: given.master,
+            auth: given.auth,
+            who: given.who,
+            branch: given.branch,
+            category: given.category,
+            project: given.project,
+            repository: given.repository,
+            codebase: given.codebase,
+            revision: given.revision.map(Text::Given).or(given.revision_file.map(Text::File)),
+            revlink: given.revlink,
+            when: given.when,
+            comments: given.comments.map(Text::Given).or(given.logfile.map(stdin_or)),
+            properties: given.properties,
+            encoding: given.encoding,
+            vc: given.vc.and_then(|vc| Some(vc.to_possible_value()?.get_name().to_owned())),
+            files: given.files,
+            quiet: given.quiet,
         }
     }
 }

@@ -24,6 +24,7 @@ mod pages;
 mod reconfig;
 mod restart;
 mod scheduling;
+mod sendchange;
 mod status_push;
 mod supervision;
 mod support;

@@ -31,6 +31,12 @@ pub enum Failure {
     Target(#[from] status::StartError),
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
+    /// An option of the command line that cannot be what it is.
+    #[error("--{option}: {why}")]
+    Argument { option: &'static str, why: String },
+    /// A change that no server has said it has.
+    #[error("{address}: the change was not sent: {why}")]
+    NotSent { address: String, why: String },
     /// A part the others need kept dying.
     #[error("{0} kept failing and the others need it; see the log. Nothing stored was lost; starting again is safe")]
     Fallen(String),
@@ -46,11 +52,13 @@ impl Failure {
             | Failure::NoConfig(_)
             | Failure::ExistsAlready(_)
             | Failure::RunningAlready { .. }
-            | Failure::Target(_) => ExitCode::from(2),
+            | Failure::Target(_)
+            | Failure::Argument { .. } => ExitCode::from(2),
             Failure::NotRunning(_)
             | Failure::Signals(_)
             | Failure::ReconfigRefused(_)
             | Failure::TooSlow { .. }
+            | Failure::NotSent { .. }
             | Failure::Fallen(_) => ExitCode::from(1),
         }
     }

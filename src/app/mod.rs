@@ -6,12 +6,15 @@
 mod basedir;
 mod failure;
 mod janitor;
+mod password;
 mod program;
 mod sections;
+mod send_change;
 mod signals;
 
 pub use failure::Failure;
 pub use program::Program;
+pub use send_change::{Patience, SendChange, Text, send_change};
 pub use signals::{reconfig, stop};
 
 use crate::clock::Clock;

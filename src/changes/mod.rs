@@ -13,6 +13,7 @@ mod polling;
 mod source;
 pub mod svn_poller;
 
+pub use poller_options::encoding;
 pub use source::{Running, SourceStatus, SourceView};
 
 use crate::config::{Kind, Problems, Section};

@@ -58,14 +58,18 @@ pub(super) fn read_interval(options: &mut Options<'_, '_>) -> Duration {
 }
 
 /// By Python's name for it.
-pub(super) fn read_encoding(options: &mut Options<'_, '_>) -> &'static Encoding {
-    let Some(name) = options.text("encoding") else { return encoding_rs::UTF_8 };
+pub fn encoding(name: &str) -> Option<&'static Encoding> {
     let plain = name.to_ascii_lowercase().replace('_', "-");
     let label = match plain.as_str() {
         "latin-1" | "l-1" | "iso8859-1" => "iso-8859-1",
         other => other,
     };
-    Encoding::for_label(label.as_bytes()).unwrap_or_else(|| {
+    Encoding::for_label(label.as_bytes())
+}
+
+pub(super) fn read_encoding(options: &mut Options<'_, '_>) -> &'static Encoding {
+    let Some(name) = options.text("encoding") else { return encoding_rs::UTF_8 };
+    encoding(&name).unwrap_or_else(|| {
         options.problem("encoding", format!("\"{name}\" is not an encoding known here"));
         encoding_rs::UTF_8
     })
