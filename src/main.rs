@@ -69,13 +69,13 @@ struct Running {
 #[derive(Args)]
 struct Sendchange {
     /// Its web server: HOST:PORT, or the whole address where it has a prefix (http://HOST/PREFIX).
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8010")]
+    #[arg(short, long, value_name = "HOST:PORT", default_value = "127.0.0.1:8010")]
     master: String,
     /// A login of its change_hook_auth.
     ///
-    /// A missing password is asked for on a terminal, and otherwise taken from SIGNALBOX_PASSWORD; both keep it out of
-    /// the list of processes.
-    #[arg(long, value_name = "USER:PASS", allow_hyphen_values = true)]
+    /// A missing password is taken from SIGNALBOX_PASSWORD, or asked for on a terminal; both keep it out of the list of
+    /// processes.
+    #[arg(short, long, value_name = "USER:PASS", allow_hyphen_values = true)]
     auth: Option<String>,
     /// Who made the change.
     #[arg(
@@ -91,10 +91,10 @@ struct Sendchange {
     #[arg(short, long, allow_hyphen_values = true)]
     branch: Option<String>,
     /// For schedulers to choose by.
-    #[arg(short, long, visible_short_alias = 'C', allow_hyphen_values = true)]
+    #[arg(short = 'C', long, allow_hyphen_values = true)]
     category: Option<String>,
     /// The project it belongs to.
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(short = 'P', long, allow_hyphen_values = true)]
     project: Option<String>,
     /// Where the repository is.
     #[arg(short = 'R', long, allow_hyphen_values = true)]
@@ -112,10 +112,10 @@ struct Sendchange {
     #[arg(long, value_name = "URL", allow_hyphen_values = true)]
     revlink: Option<String>,
     /// When it was made, in seconds since 1970; now, if nothing is said.
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     when: Option<String>,
     /// What its author says of it.
-    #[arg(short = 'm', long, allow_hyphen_values = true)]
+    #[arg(short, long, allow_hyphen_values = true)]
     comments: Option<String>,
     /// A file that holds the comments; - is standard input.
     #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "comments")]

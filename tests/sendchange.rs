@@ -98,7 +98,7 @@ async fn a_change_arrives_as_it_was_given() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("--vc git is not sent"), "{said}");
     // Short ones, and the older names.
-    let short = ["-u", "ben", "-b=main", "-C", "nightly", "-R", "r", "-r", "7", "-p", "a:b", "-m", "c", "-s", "svn"];
+    let short = ["-u", "ben", "-b=main", "-C", "nightly", "-R", "r", "-r", "7", "-p", "a:b", "-c", "c", "-s", "svn"];
     sent(&run(sendchange(&[&["--master", server.address()], &short[..]].concat())).await);
     let least = run(sendchange(&["--master", &format!("{}/", server.address()), "-q", "-W", "eve"])).await;
     assert_eq!(refused(&least, 0), "");
@@ -228,7 +228,7 @@ async fn a_server_that_does_not_take_it_says_what_to_do() {
     for (server, arguments, reasons) in [
         (&without, vec![], ["(400)", "change_hook_dialects={'base': True}"]),
         (&none, vec![], ["(404)", "change_hook_dialects={'base': True}"]),
-        (&small, vec!["-m", &long], ["larger than 1000 bytes (413)", "change_hook_max_size"]),
+        (&small, vec!["-c", &long], ["larger than 1000 bytes (413)", "change_hook_max_size"]),
         (&small, vec!["--when", "1e300"], ["it answers 400", "when is not a number of seconds"]),
     ] {
         let master = place(server);
@@ -384,7 +384,7 @@ async fn what_was_taken_and_not_answered_is_not_added_twice() {
             }
         }
     });
-    let output = run(sendchange(&["--master", &near, "-W", "ann", "-m", "once"])).await;
+    let output = run(sendchange(&["--master", &near, "-W", "ann", "-c", "once"])).await;
     sent(&output);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("ended without an answer; trying again"), "{said}");
@@ -397,7 +397,7 @@ async fn what_was_taken_and_not_answered_is_not_added_twice() {
     assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     assert_eq!(changes(&server).await.len(), 1);
     // Said again on purpose it is another.
-    sent(&run(sendchange(&["--master", server.address(), "-W", "ann", "-m", "once"])).await);
+    sent(&run(sendchange(&["--master", server.address(), "-W", "ann", "-c", "once"])).await);
     assert_eq!(changes(&server).await.len(), 2);
     server.stop().await;
 }

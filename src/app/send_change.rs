@@ -224,14 +224,13 @@ fn authorization(auth: &str) -> Result<Option<HeaderValue>, Failure> {
 }
 
 fn missing_password(user: &str) -> Result<Secret, Failure> {
-    let password = if password::can_ask() {
-        password::ask(&format!("Password of {user}: "))
-            .map_err(|cause| wrong("auth", format!("no password: {cause}")))?
-    } else {
-        std::env::var(PASSWORD_VARIABLE).ok()
-    };
+    let mut password = std::env::var(PASSWORD_VARIABLE).ok();
+    if password.is_none() && password::can_ask() {
+        let asked = password::ask(&format!("Password of {user}: "));
+        password = asked.map_err(|cause| wrong("auth", format!("no password: {cause}")))?;
+    }
     let password = password.filter(|password| !password.is_empty()).ok_or_else(|| {
-        let why = format!("the password is missing; give USER:PASS, type it on a terminal, or set {PASSWORD_VARIABLE}");
+        let why = format!("the password is missing; give USER:PASS, set {PASSWORD_VARIABLE}, or type it on a terminal");
         wrong("auth", why)
     })?;
     Ok(Secret::new(password))

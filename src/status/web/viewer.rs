@@ -240,9 +240,21 @@ impl Viewer {
         site.shows.at(site, self.who(), page, address)
     }
 
-    /// What only the running master knows; empty if it does not answer soon. Asked once the facts are there, so that who is
-    /// sent away costs the master nothing.
-    pub async fn outlook(&self) -> Outlook {
+    /// The same, while the master is asked for what only it knows. Whoever is sent away costs it nothing.
+    pub async fn read_with_outlook<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Reader) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<(T, Outlook), Fault> {
+        let mut read = std::pin::pin!(self.read(query));
+        if let Some(at_once) = read.as_mut().now_or_never() {
+            return Ok((at_once?, self.outlook().await));
+        }
+        let (facts, outlook) = futures::join!(read, self.outlook());
+        Ok((facts?, outlook))
+    }
+
+    /// What only the running master knows; empty if it does not answer soon.
+    async fn outlook(&self) -> Outlook {
         let asked = self.visitor.site.orders.outlook.send(GetOutlook);
         match tokio::time::timeout(MASTER_PATIENCE, asked).await {
             Ok(Ok(outlook)) => outlook,

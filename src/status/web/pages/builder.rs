@@ -43,11 +43,10 @@ pub async fn page(viewer: Viewer, path: web::Path<String>) -> Result<HttpRespons
         before: fields.integer("before")?,
         properties: wanted_properties(&fields),
     };
-    let facts = {
+    let (facts, outlook) = {
         let (name, wanted) = (name.clone(), wanted.clone());
-        viewer.read(move |reader| load(reader, &name, &wanted)).await?
+        viewer.read_with_outlook(move |reader| load(reader, &name, &wanted)).await?
     };
-    let outlook = viewer.outlook().await;
     let (config, links) = (viewer.config(), viewer.links());
     let known = *viewer.who() != Who::Anonymous;
     let href = links.builder(&name);

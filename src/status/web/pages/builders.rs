@@ -24,11 +24,10 @@ const MOST_UPCOMING: usize = 2;
 
 pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let filter = Filter::of(viewer.fields());
-    let facts = {
+    let (facts, outlook) = {
         let filter = filter.clone();
-        viewer.read(move |reader| load(reader, &filter)).await?
+        viewer.read_with_outlook(move |reader| load(reader, &filter)).await?
     };
-    let outlook = viewer.outlook().await;
     let (config, links) = (viewer.config(), viewer.links());
     let known = *viewer.who() != Who::Anonymous;
     let force = viewer.advertises(Action::ForceAllBuilds);

@@ -39,8 +39,7 @@ pub async fn page(visitor: Visitor) -> Result<HttpResponse, Fault> {
         Err(Fault::NoView) if can_log_in && !known => return Err(Fault::LogIn),
         Err(fault) => return Err(fault),
     };
-    let facts = viewer.read(load).await?;
-    let outlook = viewer.outlook().await;
+    let (facts, outlook) = viewer.read_with_outlook(load).await?;
     let forms = Forms { may_shut_down: viewer.advertises(Action::CleanShutdown), shutting_down: outlook.shutting_down };
     let context = Context {
         links: viewer.links().clone(),

@@ -42,11 +42,10 @@ pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
     let settings = viewer.settings();
     let most = settings.num_events_max.map_or(MOST_ROWS, i64::from).min(MOST_ROWS);
     let wanted = Wanted::of(&fields, i64::from(settings.num_events), most, now)?;
-    let facts = {
+    let (facts, outlook) = {
         let wanted = wanted.clone();
-        viewer.read(move |reader| load(reader, &wanted)).await?
+        viewer.read_with_outlook(move |reader| load(reader, &wanted)).await?
     };
-    let outlook = viewer.outlook().await;
     let last = facts.columns.iter().filter_map(|of| of.last.as_deref());
     let title = tab::overview("Waterfall", last, facts.columns.iter().map(|of| of.running.len()).sum());
     let frame = viewer.frame(&title, "waterfall").reloading(&fields);
