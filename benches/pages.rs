@@ -288,27 +288,38 @@ fn every_page(server: &Server) -> Vec<String> {
     pages
 }
 
-/// The same pages over little and much history, and the start on much.
+/// The same pages over little and much history, in turns as the machine's pace changes, and the start on each.
 fn much_history() {
-    let pages = ["/waterfall", "/builders/b00", "/one_line_per_build", "/builders"];
-    let mut figures: Vec<Vec<Duration>> = Vec::new();
-    for builds in [SMALL, LARGE] {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        write_many_builders(folder.path());
-        let filling = Instant::now();
-        fill(folder.path(), builds);
-        println!("fill {builds}: {:.0} builds/s (bar: 10000)", builds as f64 / filling.elapsed().as_secs_f64());
-        let starting = Instant::now();
-        let server = Server::start(folder.path());
-        server.get("/");
-        println!("start on {builds} builds to first page: {:?} (bar: 1 s)", starting.elapsed());
-        figures.push(pages.iter().map(|page| median(&server, page)).collect());
+    let sides: Vec<(Server, tempfile::TempDir)> = [SMALL, LARGE].into_iter().map(with_history).collect();
+    for page in ["/waterfall", "/builders/b00", "/one_line_per_build", "/builders"] {
+        let mut times = [Vec::new(), Vec::new()];
+        for sample in 0..SAMPLES {
+            for ((server, _), times) in sides.iter().zip(&mut times) {
+                times.push(timed(server, &format!("{page}?sample={sample}")));
+            }
+        }
+        let [small, large] = times.map(middle);
+        let ratio = large / small;
+        println!(
+            "{page}: {:.2} ms at {SMALL}, {:.2} ms at {LARGE}; ratio {ratio:.2} (bar: 1.2)",
+            small * 1e3,
+            large * 1e3
+        );
     }
-    for (index, page) in pages.iter().enumerate() {
-        let (small, large) = (figures[0][index], figures[1][index]);
-        let ratio = large.as_secs_f64() / small.as_secs_f64();
-        println!("{page}: {small:?} at {SMALL}, {large:?} at {LARGE}; ratio {ratio:.2} (bar: 1.2)");
-    }
+}
+
+/// A server over so many builds, and its folder.
+fn with_history(builds: u64) -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    write_many_builders(folder.path());
+    let filling = Instant::now();
+    fill(folder.path(), builds);
+    println!("fill {builds}: {:.0} builds/s (bar: 10000)", builds as f64 / filling.elapsed().as_secs_f64());
+    let starting = Instant::now();
+    let server = Server::start(folder.path());
+    server.get("/");
+    println!("start on {builds} builds to first page: {:?} (bar: 1 s)", starting.elapsed());
+    (server, folder)
 }
 
 /// Each request has an argument of its own, so that no cache answers it.
