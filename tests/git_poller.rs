@@ -1,17 +1,14 @@
 //! GitPoller over real repositories and a real git.
 
-use crate::support::master::{self, with_builders};
-use crate::support::poller::{Growing, begun, found, looked, revisions, survives_being_killed};
+use crate::support::poller::{Growing, begun, built, found, looked, revisions, survives_being_killed};
 use crate::support::repository::Repository;
 use crate::support::server::{Server, signalbox};
 use crate::support::wait::{eventually, until};
 use crate::support::yard::{Yard, configured};
 use signalbox::changes::git_poller::{self, Branches, Config};
 use signalbox::changes::{self, Running};
-use signalbox::clock::Clock;
 use signalbox::master::Setup;
 use signalbox::model::*;
-use signalbox::supervise::Strategy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -346,34 +343,12 @@ async fn what_cannot_be_started_says_so() {
 
 #[actix::test]
 async fn a_commit_is_built_by_the_master() {
-    let config = with_builders(&[("linux", "steps.ShellCommand(command=['true'])")])
-        + "c['schedulers'] = [schedulers.SingleBranchScheduler(name='quick', builderNames=['linux'])]\n";
-    let server = master::Server::start(&config).await;
     let repository = Repository::new();
-    let setup = Setup {
-        db: server.db.clone(),
-        hub: server.hub.clone(),
-        clock: Clock::system(),
-        group: server.tree.group("changes", Strategy::OneForOne),
-        basedir: server.folder.path().to_owned(),
-        config: Arc::new(configured("")),
-    };
-    let poller_config = Config { poll_interval: Duration::from_millis(100), ..self::config(&repository) };
-    let poller = git_poller::start(&setup, &setup.group, &Arc::new(poller_config), server.master.clone().recipient());
-    eventually(|| poller.status().last_poll.is_some()).await;
-    let revision = repository.commit("new", &[("a", "1")]);
-    let build = server
-        .until("the commit to be built", |conn| {
-            let newest = signalbox::db::builds::find(conn, "linux", -1)?;
-            Ok(newest.filter(|build| build.finished.is_some()))
-        })
-        .await;
-    assert_eq!(build.results, Some(Results::Success));
-    assert_eq!(build.source_stamps[0].revision.as_deref(), Some(revision.as_str()));
+    let quick = Config { poll_interval: Duration::from_millis(100), ..config(&repository) };
+    let start = |setup: &Setup, add| git_poller::start(setup, &setup.group, &Arc::new(quick), add);
+    let build = built("", start, || repository.commit("new", &[("a", "1")])).await;
     assert_eq!(build.blamelist(), ["Ann Example <ann@example.org>"]);
     assert_eq!(build.properties.get("scheduler"), Some(&serde_json::json!("quick")));
-    poller.stop().await;
-    server.stop().await;
 }
 
 #[actix::test]

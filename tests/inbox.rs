@@ -134,6 +134,8 @@ async fn a_push_is_built_as_it_was_pushed() {
 #[actix::test]
 async fn a_delivery_that_comes_again_adds_nothing() {
     let mut server = with_dialects("{'github': True, 'base': True}").await;
+    let warned = server.errors();
+    assert_eq!(warned.matches("whoever reaches this server can send changes (base, github)").count(), 1, "{warned}");
     let push = delivery::named("github/push").with_header("x-github-delivery", Some("one"));
     let first = push.send(&server, 0).await.unwrap();
     let count = changes(&server).await.len();

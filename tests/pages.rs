@@ -630,7 +630,10 @@ async fn who_may_not_is_sent_to_the_page_that_says_so() {
         let answer = site.get(&path).await;
         assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"), "{path}");
     }
-    assert_eq!(site.get("/deliveries").await.header("location"), "./authzfail");
+    for path in ["/deliveries", "/hooks"] {
+        assert_eq!(site.get(path).await.header("location"), "./authzfail", "{path}");
+    }
+    assert_eq!(site.get("/json/hooks").await.status, StatusCode::FORBIDDEN);
     let pending = site.server.db.read(|conn| requests::pending(conn, None)).await.unwrap();
     assert_eq!(pending, Vec::<BuildRequest>::new());
     site.stop().await;

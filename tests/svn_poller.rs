@@ -1,19 +1,16 @@
 //! SVNPoller over real repositories and a real svn.
 
-use crate::support::master::{self, with_builders};
 use crate::support::poller::{
-    Growing, Silence, Witness, begun, complaint, found, looked, revisions, survives_being_killed,
+    Growing, Silence, Witness, begun, built, complaint, found, looked, revisions, survives_being_killed,
 };
 use crate::support::subversion::Subversion;
 use crate::support::wait::eventually;
 use crate::support::yard::{Yard, configured};
 use signalbox::changes::svn_poller::{self, Category, Config};
 use signalbox::changes::{self, Running};
-use signalbox::clock::Clock;
 use signalbox::config::Secret;
 use signalbox::master::Setup;
 use signalbox::model::*;
-use signalbox::supervise::Strategy;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -350,33 +347,11 @@ async fn many_changes_survive_panics_and_refusals_without_loss_or_repeat() {
 
 #[actix::test]
 async fn a_revision_is_built_by_the_master() {
-    let config = with_builders(&[("linux", "steps.ShellCommand(command=['true'])")])
-        + "c['schedulers'] = [schedulers.SingleBranchScheduler(name='quick', branch=None, builderNames=['linux'])]\n";
-    let server = master::Server::start(&config).await;
     let repository = Subversion::new();
-    let setup = Setup {
-        db: server.db.clone(),
-        hub: server.hub.clone(),
-        clock: Clock::system(),
-        group: server.tree.group("changes", Strategy::OneForOne),
-        basedir: server.folder.path().to_owned(),
-        config: Arc::new(configured("")),
-    };
-    let poller_config = Config { poll_interval: Duration::from_millis(100), ..trunk(&repository) };
-    let poller = svn_poller::start(&setup, &setup.group, &Arc::new(poller_config), server.master.clone().recipient());
-    let poller = begun(poller).await;
-    let revision = repository.commit("new", &[("trunk/a", "1")]);
-    let build = server
-        .until("the revision to be built", |conn| {
-            let newest = signalbox::db::builds::find(conn, "linux", -1)?;
-            Ok(newest.filter(|build| build.finished.is_some()))
-        })
-        .await;
-    assert_eq!(build.results, Some(Results::Success));
-    assert_eq!(build.source_stamps[0].revision.as_deref(), Some(revision.as_str()));
+    let quick = Config { poll_interval: Duration::from_millis(100), ..trunk(&repository) };
+    let start = |setup: &Setup, add| svn_poller::start(setup, &setup.group, &Arc::new(quick), add);
+    let build = built(", branch=None", start, || repository.commit("new", &[("trunk/a", "1")])).await;
     assert_eq!(build.blamelist(), ["ann"]);
-    poller.stop().await;
-    server.stop().await;
 }
 
 #[actix::test]

@@ -1,4 +1,6 @@
 //! A password asked for on the terminal, of which nothing is shown.
+//!
+//! Crates that do this leave the terminal silent when Ctrl-C ends the program meanwhile.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::mem::MaybeUninit;

@@ -28,6 +28,26 @@ const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
 const LEVEL: i32 = 3;
 
+/// The body of a request, compressed by whoever has it stored: the thread that writes has better to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed(Arc<[u8]>);
+
+impl Packed {
+    /// Takes a moment for megabytes.
+    pub fn of(body: &[u8]) -> Packed {
+        Packed(zstd::encode_all(body, LEVEL).expect("memory can be read and written").into())
+    }
+
+    /// The body again.
+    ///
+    /// # Errors
+    /// Where it is not what was packed.
+    pub fn open(&self) -> Result<Vec<u8>, DbError> {
+        let damaged = |cause: std::io::Error| DbError::Decode { column: "hook_requests.body", what: cause.to_string() };
+        zstd::decode_all(&*self.0).map_err(damaged)
+    }
+}
+
 /// One request of a change hook and what came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
@@ -57,7 +77,7 @@ pub struct Received {
     /// How long the body was; more than there is of it where it was refused and long.
     pub size: i64,
     /// Not read for lists.
-    pub body: Arc<[u8]>,
+    pub body: Packed,
 }
 
 impl Received {
@@ -86,7 +106,7 @@ struct Row {
 }
 
 impl Row {
-    fn received(self, body: Arc<[u8]>) -> Result<Received, DbError> {
+    fn received(self, body: Packed) -> Result<Received, DbError> {
         Ok(Received {
             id: self.id,
             received: Time(self.received),
@@ -115,7 +135,7 @@ pub fn recent(conn: &mut Conn, count: i64, before: Option<i64>) -> Result<Vec<Re
         .limit(count.max(0))
         .select(Row::as_select())
         .load(conn.engine()?)?;
-    rows.into_iter().map(|row| row.received(Arc::default())).collect()
+    rows.into_iter().map(|row| row.received(Packed::default())).collect()
 }
 
 /// One with its body.
@@ -125,10 +145,7 @@ pub fn find(conn: &mut Conn, id: i64) -> Result<Option<Received>, DbError> {
         .select((Row::as_select(), hook_requests::body))
         .first(conn.engine()?)
         .optional()?;
-    let Some((row, body)) = found else { return Ok(None) };
-    let decode = |cause: std::io::Error| DbError::Decode { column: "hook_requests.body", what: cause.to_string() };
-    let body = zstd::decode_all(&*body).map_err(decode)?;
-    row.received(body.into()).map(Some)
+    found.map(|(row, body)| row.received(Packed(body.into()))).transpose()
 }
 
 /// Status and body of the answer that an accepted delivery got.
@@ -160,8 +177,6 @@ pub fn put(conn: &mut Conn, received: &Received) -> Result<(), DbError> {
             .on_conflict_do_nothing()
             .execute(c))?)?;
     }
-    let cannot = |cause: std::io::Error| DbError::Decode { column: "hook_requests.body", what: cause.to_string() };
-    let body = zstd::encode_all(&*received.body, LEVEL).map_err(cannot)?;
     let row = (
         hook_requests::id.eq(received.id),
         hook_requests::received.eq(received.received.0),
@@ -178,13 +193,10 @@ pub fn put(conn: &mut Conn, received: &Received) -> Result<(), DbError> {
         hook_requests::query.eq(clean(&received.query)),
         hook_requests::headers.eq(json(&received.headers)?),
         hook_requests::size.eq(received.size),
-        hook_requests::body.eq(body),
+        hook_requests::body.eq(&*received.body.0),
     );
     new(each!(conn, |c| diesel::insert_into(hook_requests::table).values(row).on_conflict_do_nothing().execute(c))?)?;
-    if received.id % TIDY_EVERY == 0 {
-        tidy(conn, received.is_accepted())?;
-    }
-    Ok(())
+    if received.id % TIDY_EVERY == 0 { tidy(conn) } else { Ok(()) }
 }
 
 fn new(rows: usize) -> Result<(), DbError> {
@@ -192,15 +204,17 @@ fn new(rows: usize) -> Result<(), DbError> {
 }
 
 /// Deletes what is too much.
-fn tidy(conn: &mut Conn, accepted: bool) -> Result<(), DbError> {
-    let alike = hook_requests::table.filter(hook_requests::accepted.eq(accepted));
-    let sizes: Vec<(i64, i64)> = alike
-        .order(hook_requests::id.desc())
-        .limit(MOST + 1)
-        .select((hook_requests::id, hook_requests::size))
-        .load(conn.engine()?)?;
-    if let Some(last) = first_too_much(&sizes) {
-        diesel::delete(alike.filter(hook_requests::id.le(last))).execute(conn.engine()?)?;
+fn tidy(conn: &mut Conn) -> Result<(), DbError> {
+    for accepted in [true, false] {
+        let alike = hook_requests::table.filter(hook_requests::accepted.eq(accepted));
+        let sizes: Vec<(i64, i64)> = alike
+            .order(hook_requests::id.desc())
+            .limit(MOST + 1)
+            .select((hook_requests::id, hook_requests::size))
+            .load(conn.engine()?)?;
+        if let Some(last) = first_too_much(&sizes) {
+            diesel::delete(alike.filter(hook_requests::id.le(last))).execute(conn.engine()?)?;
+        }
     }
     let newest: Option<i64> = hook_deliveries::table.select(max(hook_deliveries::received)).first(conn.engine()?)?;
     if let Some(newest) = newest {

@@ -5,7 +5,7 @@ use super::orders::{AddChange, AddChanges, Refused};
 use super::submit::ending;
 use crate::config::{Arg, Config};
 use crate::db::inbox::Received;
-use crate::db::{Beside, changes};
+use crate::db::{Beside, Conn, DbError, changes};
 use crate::model::*;
 use serde_json::{Map, Value, json};
 use tracing::{error, info};
@@ -18,7 +18,7 @@ pub(super) async fn add(house: &House, order: AddChange) -> Result<i64, Refused>
     let state = order.state.into_iter().map(Beside::State).collect();
     // Alone: what a hook brings at the same moment is either found here, or finds this.
     let _turn = house.taking_in.write().await;
-    if let Some(number) = brought_otherwise(house, &change).await? {
+    if let [Some(number)] = *brought_otherwise(house, std::slice::from_ref(&change)).await? {
         info!("change {number} by {}: found by a change source as well", change.who);
         house.record_with(Vec::new(), state).await.map_err(|_| ending())?;
         return Ok(number);
@@ -35,9 +35,10 @@ pub(super) async fn add_all(house: &House, order: AddChanges) -> Result<Vec<i64>
     }
     // Requests of hooks never keep each other waiting.
     let _turn = house.taking_in.read().await;
+    let known = brought_otherwise(house, &changes).await?;
     let (mut events, mut numbers) = (Vec::new(), Vec::new());
-    for mut change in changes {
-        match brought_otherwise(house, &change).await? {
+    for (mut change, known) in changes.into_iter().zip(known) {
+        match known {
             Some(number) => numbers.push(number),
             None => {
                 numbers.push(numbered(house, &mut change));
@@ -75,23 +76,27 @@ fn numbered(house: &House, change: &mut Change) -> i64 {
     change.number
 }
 
-/// The number of the same change where a poller has brought what a hook brings now, or the reverse.
+/// For each of these the number of the same change, where a poller has brought what a hook brings now, or the reverse.
 ///
 /// The same is what has revision, branch and repository in common. What comes twice the same way is two changes, as in
 /// 0.8: a branch may be set back.
-async fn brought_otherwise(house: &House, change: &Change) -> Result<Option<i64>, Refused> {
-    let (Some(revision), Some(origin)) = (change.revision.clone(), &change.origin) else {
+async fn brought_otherwise(house: &House, changes: &[Change]) -> Result<Vec<Option<i64>>, Refused> {
+    let changes = changes.to_vec();
+    let read = house.db.read(move |conn| changes.iter().map(|change| otherwise(conn, change)).collect()).await;
+    read.map_err(|cause| Refused::NotNow(format!("the database cannot be read: {cause}")))
+}
+
+fn otherwise(conn: &mut Conn, change: &Change) -> Result<Option<i64>, DbError> {
+    let (Some(revision), Some(origin)) = (&change.revision, &change.origin) else {
         return Ok(None);
     };
     let by_hook = |origin: &Origin| matches!(origin, Origin::Hook(_));
-    let read = house.db.read(move |conn| changes::of_revision(conn, &revision, ALIKE)).await;
-    let alike = read.map_err(|cause| Refused::NotNow(format!("the database cannot be read: {cause}")))?;
     let same = |known: &&Change| {
         known.branch == change.branch
             && known.origin.as_ref().is_some_and(|known| by_hook(known) != by_hook(origin))
             && same_repository(&known.repository, &change.repository)
     };
-    Ok(alike.iter().find(same).map(|known| known.number))
+    Ok(changes::of_revision(conn, revision, ALIKE)?.iter().find(same).map(|known| known.number))
 }
 
 /// Whether two addresses name the same repository, as far as that can be told: they end in the same owner and name.

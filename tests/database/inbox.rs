@@ -2,7 +2,7 @@
 
 use crate::support::database::{Place, on_both_engines};
 use crate::support::facts::at;
-use signalbox::db::inbox::{self, Received};
+use signalbox::db::inbox::{self, Packed, Received};
 use signalbox::db::{Db, DbError};
 
 on_both_engines![
@@ -28,7 +28,7 @@ fn request(id: i64, status: u16, delivery: Option<&str>) -> Received {
         query: "project=x".to_owned(),
         headers: vec![("x-github-event".to_owned(), "push".to_owned())],
         size: 3,
-        body: (*b"a\0\xff").into(),
+        body: Packed::of(b"a\0\xff"),
     }
 }
 
@@ -48,6 +48,7 @@ fn requests_are_kept_whole(place: &Place) {
     let found = |id| db.read_blocking(|conn| inbox::find(conn, id)).unwrap();
     assert_eq!(found(1), Some(request(1, 202, None)));
     assert_eq!(found(2), Some(Received { replay_of: Some(1), ..request(2, 403, Some("d")) }));
+    assert_eq!(found(2).unwrap().body.open().unwrap(), b"a\0\xff");
     assert_eq!(found(3), None);
     let listed = db.read_blocking(|conn| inbox::recent(conn, 9, Some(2))).unwrap();
     assert_eq!(listed, [Received { body: Default::default(), ..request(1, 202, None) }]);
@@ -75,8 +76,16 @@ fn strangers_do_not_push_out_what_was_accepted(place: &Place) {
     let db = place.open();
     put(&db, request(1, 202, None)).unwrap();
     db.write_blocking(|conn| (2..=2_200).try_for_each(|id| inbox::put(conn, &request(id, 403, None)))).unwrap();
-    let kept = kept(&db, 5_000);
+    let kept_of = |db: &Db| kept(db, 5_000);
+    let kept = kept_of(&db);
     assert_eq!((kept.len(), kept[0], kept[1_000]), (1_001, 2_200, 1));
+    // Each kind has an end, whichever number the others have taken.
+    db.write_blocking(|conn| {
+        let taken = (2_201..=4_600).map(|id| request(id, if id % 2 == 0 { 403 } else { 202 }, None));
+        taken.into_iter().try_for_each(|request| inbox::put(conn, &request))
+    })
+    .unwrap();
+    assert_eq!(kept_of(&db).len(), 2_000);
 }
 
 fn deliveries_are_known_for_a_month(place: &Place) {

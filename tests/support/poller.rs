@@ -1,11 +1,18 @@
 //! What tests of all pollers do: have them look, and wait for what they find.
 
+use super::master::{self, with_builders};
 use super::server::Server;
 use super::wait::{eventually, until};
-use super::yard::Yard;
+use super::yard::{Yard, configured};
+use actix::Recipient;
 use serde_json::Value;
 use signalbox::changes::Running;
-use signalbox::model::{Change, Time};
+use signalbox::clock::Clock;
+use signalbox::db::builds;
+use signalbox::master::{AddChange, Setup};
+use signalbox::model::{Build, Change, Results, Time};
+use signalbox::supervise::Strategy;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Waits until it has looked once, and all was well.
@@ -50,6 +57,41 @@ pub fn revisions(changes: &[Change]) -> Vec<&str> {
     changes.iter().filter_map(|change| change.revision.as_deref()).collect()
 }
 
+/// Has a master build what a poller finds, with these further options of its scheduler; the build, which is of what
+/// `commit` made.
+pub async fn built(
+    options: &str,
+    start: impl FnOnce(&Setup, Recipient<AddChange>) -> Running,
+    commit: impl FnOnce() -> String,
+) -> Build {
+    let config = with_builders(&[("linux", "steps.ShellCommand(command=['true'])")])
+        + &format!(
+            "c['schedulers'] = [schedulers.SingleBranchScheduler(name='quick', builderNames=['linux']{options})]\n"
+        );
+    let server = master::Server::start(&config).await;
+    let setup = Setup {
+        db: server.db.clone(),
+        hub: server.hub.clone(),
+        clock: Clock::system(),
+        group: server.tree.group("changes", Strategy::OneForOne),
+        basedir: server.folder.path().to_owned(),
+        config: Arc::new(configured("")),
+    };
+    let poller = begun(start(&setup, server.master.clone().recipient())).await;
+    let revision = commit();
+    let build = server
+        .until("it to be built", |conn| {
+            let newest = builds::find(conn, "linux", -1)?;
+            Ok(newest.filter(|build| build.finished.is_some()))
+        })
+        .await;
+    assert_eq!(build.results, Some(Results::Success));
+    assert_eq!(build.source_stamps[0].revision.as_deref(), Some(revision.as_str()));
+    poller.stop().await;
+    server.stop().await;
+    build
+}
+
 /// A repository of any kind, for tests that only want it to grow.
 pub trait Growing {
     /// One more, as its revision.
@@ -80,10 +122,12 @@ c['status'] = [status.WebStatus('tcp:0:interface=127.0.0.1')]
         changes.as_array().unwrap().last().map(|change| change["revision"].as_str().unwrap().to_owned())
     })
     .await;
-    for round in 0..12_u64 {
+    for round in 0..12 {
+        let before = server.changes().await;
         repository.grow_by(20);
-        // At moments that fall into all parts of its work.
-        tokio::time::sleep(Duration::from_millis(20 + round * 37 % 260)).await;
+        // In all parts of its work: before it has begun, and after so many of them.
+        let some = before + round * 7 % 20;
+        until("some changes", Duration::from_secs(60), async || (server.changes().await >= some).then_some(())).await;
         server.kill_and_restart().await;
     }
     let last = repository.grow();

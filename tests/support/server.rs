@@ -210,6 +210,11 @@ impl Server {
         found.unwrap_or_else(|_| panic!("no event: {what}\n{}", self.errors()))
     }
 
+    /// How many changes there have been.
+    pub async fn changes(&self) -> i64 {
+        self.json("/json/changes?count=1").await[0]["number"].as_i64().unwrap_or(0)
+    }
+
     /// Every event there is.
     pub async fn events(&self) -> Vec<Value> {
         let (mut all, mut since) = (Vec::new(), 0);

@@ -3,15 +3,16 @@
 //! Whatever it answered with 2xx is there after any crash, whole. A delivery that comes again under the name its sender
 //! gave it adds nothing, and gets its first answer again.
 
-use super::{Dialect, Refused, Request, Said, delivery_id, poller, read, stored};
+use super::{Dialect, LARGE, Refused, Request, Said, delivery_id, poller, read, stored};
 use crate::changes::SourceView;
 use crate::clock::Clock;
-use crate::db::inbox::{self, Received};
+use crate::db::inbox::{self, Packed, Received};
 use crate::db::{Db, DbError};
 use crate::master::AddChanges;
 use crate::model::Origin;
 use crate::supervise::{Child, Group, Pause, Policy, WhenExhausted};
 use actix::prelude::*;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -139,10 +140,11 @@ impl Desk {
     /// What was accepted is known to be from its sender. What was not has to show that now: a secret may have been put
     /// right meanwhile.
     async fn replay(self, earlier: Received) -> Answer {
-        if earlier.size > earlier.body.len() as i64 {
-            return Answer::new(409, "only the beginning of this request was kept");
-        }
-        let request = stored::request(&earlier);
+        let request = match stored::request(&earlier) {
+            Ok(request) if request.body.len() as i64 == earlier.size => request,
+            Ok(_) => return Answer::new(409, "only the beginning of this request was kept"),
+            Err(cause) => return Answer::new(409, format!("this request cannot be read any more: {cause}")),
+        };
         let mut options = Arc::clone(&self.options);
         if earlier.is_accepted() {
             options = Arc::new(Dialect { secret: None, strict: false, ..(*options).clone() });
@@ -153,6 +155,8 @@ impl Desk {
 
     async fn take(&self, request: Request, options: &Dialect, received: Received) -> Answer {
         let read = self.read(&request, options).await;
+        let most = if read.is_ok() { request.body.len() } else { KEPT_OF_REFUSED };
+        let received = Received { body: packed(request.body, most).await, ..received };
         // Only who could have it taken in is told what it was answered.
         if let (Ok(_), Some(delivery)) = (&read, &received.delivery) {
             match self.first_answer(delivery).await {
@@ -171,9 +175,7 @@ impl Desk {
             Err(refused) => {
                 let (status, reason) = (refused.status(), refused.to_string());
                 tracing::warn!("change_hook/{}: a request is refused: {reason}", self.dialect);
-                let body = &received.body[..received.body.len().min(KEPT_OF_REFUSED)];
-                let body = Arc::from(body);
-                self.keep(Received { status, answer: reason.clone(), reason, body, ..received }).await
+                self.keep(Received { status, answer: reason.clone(), reason, ..received }).await
             }
         }
     }
@@ -257,6 +259,16 @@ impl Desk {
     fn received(&self, request: &Request) -> Received {
         stored::of(self.setup.db.ids().hook_request(), self.setup.clock.now(), &self.dialect, request)
     }
+}
+
+/// As much of a body, for the inbox.
+async fn packed(mut body: Bytes, most: usize) -> Packed {
+    body.truncate(most);
+    if body.len() <= LARGE {
+        return Packed::of(&body);
+    }
+    // One that cannot be packed, as the program ends, is not stored either.
+    tokio::task::spawn_blocking(move || Packed::of(&body)).await.unwrap_or_default()
 }
 
 /// The pollers that a request starts.

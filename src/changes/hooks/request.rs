@@ -95,10 +95,10 @@ impl Request {
     }
 
     fn multipart(&self) -> Result<Args, Refused> {
-        let boundary = multipart::boundary(&self.word("content-type").unwrap_or_default())?;
+        let parts = multipart::parts(self.body.clone(), &self.word("content-type").unwrap_or_default())?;
         let mut args = Args::default();
-        for (count, (name, value)) in multipart::parts(&self.body, &boundary)?.into_iter().enumerate() {
-            args.add(count, name, Cow::Borrowed(value))?;
+        for (count, (name, value)) in parts.into_iter().enumerate() {
+            args.add(count, name, Cow::Borrowed(&value))?;
         }
         Ok(args)
     }

@@ -1,9 +1,9 @@
 //! Requests as the inbox keeps them: without secrets, and back.
 
 use super::{Method, Request};
-use crate::db::inbox::Received;
+use crate::db::DbError;
+use crate::db::inbox::{Packed, Received};
 use crate::model::Time;
-use bytes::Bytes;
 
 /// Headers that say what a request is and who signed it. No other is kept: it may be a password.
 const KEPT: [&str; 19] = [
@@ -37,7 +37,7 @@ const SECRET: [&str; 5] = ["token", "secret", "pass", "key", "auth"];
 /// Longer is cut.
 const LONGEST: usize = 4_000;
 
-/// What is kept of a request; what came of it is still open.
+/// What is kept of a request, but for its body; what came of it is still open.
 pub fn of(id: i64, received: Time, dialect: &str, request: &Request) -> Received {
     let is_kept = |name: &str| KEPT.contains(&name) || KEPT_FROM.iter().any(|beginning| name.starts_with(beginning));
     let text = |value: &[u8]| cut(&String::from_utf8_lossy(value));
@@ -57,18 +57,21 @@ pub fn of(id: i64, received: Time, dialect: &str, request: &Request) -> Received
         query: cut(&without_secrets(&request.query)),
         headers: headers.map(|(name, value)| (name.clone(), text(value))).collect(),
         size: i64::try_from(request.body.len()).unwrap_or(i64::MAX),
-        body: request.body.as_ref().into(),
+        body: Packed::default(),
     }
 }
 
 /// The request again, as far as it was kept.
-pub fn request(received: &Received) -> Request {
-    Request {
+///
+/// # Errors
+/// Where its body is damaged.
+pub fn request(received: &Received) -> Result<Request, DbError> {
+    Ok(Request {
         method: if received.method == Method::Get.word() { Method::Get } else { Method::Post },
         query: received.query.clone(),
         headers: received.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect(),
-        body: Bytes::copy_from_slice(&received.body),
-    }
+        body: received.body.open()?.into(),
+    })
 }
 
 fn cut(text: &str) -> String {
@@ -100,11 +103,12 @@ mod tests {
         ];
         let request =
             Request { query: "project=x&token=hush&API_KEY=hush".into(), ..Request::posted(&headers, "a/b", "x") };
-        let kept = of(1, Time(0), "github", &request);
+        let mut kept = of(1, Time(0), "github", &request);
         assert_eq!(kept.query, "project=x&token=…&API_KEY=…");
         let names: Vec<&str> = kept.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["content-type", "x-github-event", "x-hub-signature-256"]);
-        let again = super::request(&kept);
+        kept.body = Packed::of(&request.body);
+        let again = super::request(&kept).unwrap();
         assert_eq!((again.word("x-github-event").as_deref(), &*again.body), (Some("push"), &b"x"[..]));
     }
 }

@@ -34,6 +34,7 @@ mod log_errors;
 mod orders;
 mod page_threads;
 mod pages;
+mod reader;
 mod routes;
 mod server;
 mod site;

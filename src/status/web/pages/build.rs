@@ -2,7 +2,8 @@
 
 use super::super::fault::{Fault, see_other};
 use super::super::kept::FINISHED;
-use super::super::viewer::{Outside, Reader, Viewer};
+use super::super::reader::{Outside, Reader};
+use super::super::viewer::Viewer;
 use super::bar::percent;
 use super::build_line::{self, Revision};
 use super::change_view::{ChangeView, PropertyLine, change, properties};

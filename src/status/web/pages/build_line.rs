@@ -1,6 +1,6 @@
 //! The one shape of a build in a list, the same on every page.
 
-use super::super::viewer::Outside;
+use super::super::reader::Outside;
 use crate::model::*;
 use crate::render::counted::Counted;
 use crate::render::links::{Links, shortrev};

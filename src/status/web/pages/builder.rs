@@ -2,7 +2,8 @@
 
 use super::super::fault::Fault;
 use super::super::fields::Fields;
-use super::super::viewer::{Outside, Reader, Viewer};
+use super::super::reader::{Outside, Reader};
+use super::super::viewer::Viewer;
 use super::bar::percent;
 use super::build_line::{self, BuildLine};
 use super::builders::{Activity, activity};

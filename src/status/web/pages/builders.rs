@@ -2,7 +2,8 @@
 
 use super::super::fault::{Fault, see_other};
 use super::super::fields::Fields;
-use super::super::viewer::{Reader, Viewer};
+use super::super::reader::Reader;
+use super::super::viewer::Viewer;
 use super::force_form::{self, ForceForm};
 use super::tab;
 use crate::db::builds::{self, Order, Selection};

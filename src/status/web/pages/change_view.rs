@@ -1,6 +1,6 @@
 //! A change as pages show it.
 
-use super::super::viewer::Outside;
+use super::super::reader::Outside;
 use crate::model::*;
 use crate::render::links::{Links, shortrev};
 use crate::render::people;

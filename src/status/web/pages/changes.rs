@@ -1,7 +1,8 @@
 //! Where changes come from, and the latest of them with the builds they went into.
 
 use super::super::fault::Fault;
-use super::super::viewer::{Reader, Viewer};
+use super::super::reader::Reader;
+use super::super::viewer::Viewer;
 use super::change_view::{ChangeView, change};
 use crate::changes::SourceStatus;
 use crate::db::changes;

@@ -2,7 +2,7 @@
 
 use super::super::fault::Fault;
 use super::super::log_errors::{ErrorLine, LineView, LogErrors};
-use super::super::viewer::Reader;
+use super::super::reader::Reader;
 use super::log::Place;
 use crate::db::logs;
 use crate::model::*;

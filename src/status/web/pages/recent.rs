@@ -1,7 +1,8 @@
 //! One line per build, over all builders, newest finish first.
 
 use super::super::fault::Fault;
-use super::super::viewer::{Outside, Viewer};
+use super::super::reader::{Outside, Reader};
+use super::super::viewer::Viewer;
 use super::build_line::{self, BuildLine};
 use super::builders::{Chip, Filter};
 use crate::db::builders;
@@ -38,7 +39,7 @@ async fn show(viewer: Viewer, only: Option<String>) -> Result<HttpResponse, Faul
     let before = fields.integer("before")?.map(Time);
     let query = {
         let (filter, only) = (filter.clone(), only.clone());
-        move |reader: &mut super::super::viewer::Reader| -> Result<(Vec<Build>, bool, Outside), Fault> {
+        move |reader: &mut Reader| -> Result<(Vec<Build>, bool, Outside), Fault> {
             let builders: Vec<String> = match &only {
                 Some(name) => vec![reader.builder(name)?.name],
                 None if filter.builders.is_empty() && filter.tags.is_empty() => Vec::new(),

@@ -2,7 +2,8 @@
 
 use super::super::fault::Fault;
 use super::super::log_errors::{ErrorLine, LineView, LogErrors};
-use super::super::viewer::{Outside, Reader, Visitor};
+use super::super::reader::{Outside, Reader};
+use super::super::viewer::Visitor;
 use super::builders::last_builds;
 use super::change_view::{ChangeView, change};
 use super::log::Place;

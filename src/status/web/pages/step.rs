@@ -2,7 +2,8 @@
 
 use super::super::fault::Fault;
 use super::super::kept::FINISHED;
-use super::super::viewer::{Reader, Viewer};
+use super::super::reader::Reader;
+use super::super::viewer::Viewer;
 use super::build::step_state;
 use super::log_end::{self, LogEnd, LogEndView};
 use super::streak;

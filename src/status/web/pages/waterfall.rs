@@ -9,7 +9,8 @@ mod table;
 
 use super::super::fault::Fault;
 use super::super::fields::{Fields, encode};
-use super::super::viewer::{HOLE, Reader, Viewer};
+use super::super::reader::Reader;
+use super::super::viewer::{HOLE, Viewer};
 use super::builders::{Chip, Filter, activity, last_builds, tags_of};
 use super::tab;
 use crate::db::builds::{self, Order, Selection};

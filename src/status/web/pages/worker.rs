@@ -1,7 +1,8 @@
 //! One worker: what it does, what it did, what it says of itself, and how to pause or send it away.
 
 use super::super::fault::Fault;
-use super::super::viewer::{Outside, Reader, Viewer};
+use super::super::reader::{Outside, Reader};
+use super::super::viewer::Viewer;
 use super::build_line::{self, BuildLine};
 use super::workers::{HOUR, state};
 use crate::db::builds::{self, Order, Selection};

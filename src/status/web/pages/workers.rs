@@ -1,7 +1,8 @@
 //! All workers with their builders and how they are.
 
 use super::super::fault::Fault;
-use super::super::viewer::{Reader, Viewer};
+use super::super::reader::Reader;
+use super::super::viewer::Viewer;
 use crate::db::{builders, builds, workers};
 use crate::model::*;
 use crate::render::counted::Counted;
