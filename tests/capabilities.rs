@@ -19,6 +19,8 @@ mod json;
 mod kept;
 mod live;
 mod looks;
+mod mail;
+mod mail_delivery;
 mod outbox;
 mod pages;
 mod reconfig;

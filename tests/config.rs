@@ -121,11 +121,14 @@ fn a_formatter_written_for_0_8_makes_its_letter() {
     step.results = Some(Results::Failure);
     step.logs = vec![Log { id: 7, name: "stdio".into(), kind: LogKind::Text, finished: true, lines: 2, bytes: 9 }];
     build.steps = vec![step];
-    let logs: LogReader = std::sync::Arc::new(|id| Ok(format!("log <{id}>\nlast line\n")));
+    let archive = Archive {
+        logs: std::sync::Arc::new(|id| Ok(format!("log <{id}>\nlast line\n"))),
+        builds: std::sync::Arc::new(|_, _| Ok(None)),
+    };
     let args = vec![
         Arg::Json(json!(["failing"])),
         Arg::Json("linux".into()),
-        Arg::Object(build_object(&build, Some(logs))),
+        Arg::Object(build_object(&build, Some(&archive))),
         Arg::Json(2.into()),
         Arg::Object(status_object("T", "http://t/", "http://b/")),
     ];

@@ -135,6 +135,32 @@ fn backoff(millis: u64) -> outbox::Backoff {
 }
 
 #[actix::test]
+async fn a_destination_that_is_gone_is_left_alone_for_longer_and_longer_and_then_gets_everything_in_order() {
+    let place = place();
+    let house = House::at(&place);
+    let first = Duration::from_millis(100);
+    let probe = Probe::with(|pace| {
+        pace.ordered = false;
+        pace.backoff = outbox::Backoff { first, cap: Duration::from_secs(60), jitter: 0.0 };
+    });
+    probe.mood("b1", Mood::Gone);
+    let running = started(&house, &probe).await;
+    let mut ids = vec![format!("probe/{}", house.say("b1", BigState::Idle).await)];
+    eventually(|| !probe.attempts("b1").is_empty()).await;
+    // Nothing that comes meanwhile is tried before its time.
+    for _ in 0..4 {
+        ids.push(format!("probe/{}", house.say("b1", BigState::Idle).await));
+    }
+    eventually(|| probe.attempts("b1").len() == 3).await;
+    let tried: Vec<Instant> = probe.attempts("b1").iter().map(|attempt| attempt.at).collect();
+    assert!(tried[1] - tried[0] >= first && tried[2] - tried[1] >= 2 * first, "{tried:?}");
+    probe.mood("b1", Mood::Well);
+    eventually(|| probe.delivered("b1").len() == ids.len()).await;
+    assert_eq!(probe.delivered("b1"), ids);
+    running.stop(SOON).await;
+}
+
+#[actix::test]
 async fn what_is_dead_is_sent_again_or_dropped_when_somebody_says_so() {
     let place = place();
     let house = House::at(&place);

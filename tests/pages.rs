@@ -704,6 +704,7 @@ async fn what_is_dead_is_listed_and_settled_by_a_form() {
         target: "push".to_owned(),
         destination: "far <side>".to_owned(),
         key: None,
+        lane: None,
         seq,
         payload: serde_json::json!(null),
         state,

@@ -39,7 +39,7 @@ c['workers'].append(worker.Worker('afar', 'hush'))
 c['schedulers'].append(schedulers.Triggerable(name='later', builderNames=['linux']))
 c['change_source'] = changes.PBChangeSource()
 c['user_managers'] = [util.CommandlineUserManager('ada', 'hush', port='tcp:0')]
-c['status'].append(status.MailNotifier(fromaddr='buildbot@example.org'))
+c['status'].append(status.HttpStatusPush('http://127.0.0.1:1/'))
 c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
 "
     );
@@ -50,8 +50,8 @@ c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
         "master/schedulers/later",
         "master/workers/afar",
         "status/CommandlineUserManager",
+        "status/HttpStatusPush",
         "status/IRC",
-        "status/MailNotifier",
     ];
     assert_eq!(shown.keys().map(String::as_str).collect::<Vec<_>>(), paths, "{}", server.errors());
     assert!(shown.values().all(|(state, reason)| state == "not started" && !reason.is_empty()), "{shown:?}");
@@ -67,12 +67,12 @@ c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
     std::fs::write(server.config_file(), CONFIG).unwrap();
     server.restart();
     assert_eq!(not_running(&server).await, BTreeMap::new());
-    let mail = format!("{CONFIG}c['status'].append(status.MailNotifier(fromaddr='buildbot@example.org'))\n");
-    reconfig(&server, &mail);
-    assert_eq!(not_running(&server).await.into_keys().collect::<Vec<_>>(), ["status/MailNotifier"]);
+    let push = format!("{CONFIG}c['status'].append(status.HttpStatusPush('http://127.0.0.1:1/'))\n");
+    reconfig(&server, &push);
+    assert_eq!(not_running(&server).await.into_keys().collect::<Vec<_>>(), ["status/HttpStatusPush"]);
     reconfig(&server, CONFIG);
     assert_eq!(not_running(&server).await, BTreeMap::new());
-    assert!(!server.get("/").await.1.contains("MailNotifier"));
+    assert!(!server.get("/").await.1.contains("HttpStatusPush"));
     server.stop().await;
 }
 

@@ -304,6 +304,15 @@ fn configured(text: &str, arguments: &str) -> StatusPush {
     push(Config::read(&section, &mut Problems::default()).unwrap())
 }
 
+/// What it has not handed over.
+fn unfinished(house: &House) -> Vec<outbox::Delivery> {
+    let read = house.db.read_blocking(|conn| {
+        let waiting = outbox::unfinished(conn, "StatusPush", "serverPushCb", 100)?;
+        outbox::by_ids(conn, &waiting.into_iter().map(|waiting| waiting.id).collect::<Vec<_>>())
+    });
+    read.unwrap()
+}
+
 #[actix::test]
 async fn the_function_takes_what_it_pops_and_no_more() {
     let text = "def Process(self):\n    if self.queue.nbItems() > 1:\n        self.queue.popChunk(2)\n    self.queueNextServerPush()\n";
@@ -313,9 +322,8 @@ async fn the_function_takes_what_it_pops_and_no_more() {
     for number in 1..=4 {
         house.hub.record(Event::ChangeAdded { change: change(number) }).await.unwrap();
     }
-    let left = || house.db.read_blocking(|conn| outbox::unfinished(conn, "StatusPush", "serverPushCb", 100)).unwrap();
     // With the start packet there are five; the last stays, as the function does not pop it.
-    eventually(|| matches!(&left()[..], [last] if last.payload["id"] == 5)).await;
+    eventually(|| matches!(&unfinished(&house)[..], [last] if last.payload["id"] == 5)).await;
     running.stop(SOON).await;
     // The farewell keeps it company, and then both are popped. Being offered was no attempt.
     let ledger = house.ledger("StatusPush").await;
@@ -329,7 +337,7 @@ async fn a_function_that_raises_is_offered_everything_again() {
     let place = place();
     let house = House::at(&place);
     let running = start(&house, configured(text, "serverPushCb=Process, bufferDelay=0, retryDelay=0.01")).await;
-    let waiting = || house.db.read_blocking(|conn| outbox::unfinished(conn, "StatusPush", "serverPushCb", 9)).unwrap();
+    let waiting = || unfinished(&house);
     eventually(|| waiting().first().is_some_and(|delivery| delivery.attempts > 2)).await;
     let detail = waiting()[0].detail.clone().unwrap_or_default();
     running.stop(SOON).await;

@@ -105,6 +105,7 @@ impl Program {
             basedir: basedir.to_owned(),
             config: config.subscribe(),
             sources: views.subscribe(),
+            rates: status::mail::Rates::default(),
             master: master.addr.clone(),
         };
         status::announce(&targets_setup);

@@ -1,5 +1,6 @@
 //! Between Starlark's values and JSON, which is what the rest of the configuration works with.
 
+use super::section::PAIRS;
 use super::values::{Constructor, HostObject, Namespace, Node, Template};
 use super::{Arg, Object};
 use serde_json::{Map, Number, Value as Json, json};
@@ -156,6 +157,14 @@ fn convert<'v>(
         return Ok(call);
     }
     if let Some(dict) = DictRef::from_value(value) {
+        if dict.keys().any(|key| Node::from_value(key).is_some()) {
+            let mut pairs = Vec::new();
+            for (key, item) in dict.iter() {
+                let key = convert(key, functions, heap, depth + 1)?;
+                pairs.push(json!([key, convert(item, functions, heap, depth + 1)?]));
+            }
+            return Ok(json!({ PAIRS: pairs }));
+        }
         let mut object = Map::new();
         for (key, item) in dict.iter() {
             let key = match key.unpack_str() {

@@ -36,8 +36,8 @@ pub use callback::{Arg, Callback, CallbackError, Method, Object};
 pub use force::{CodebaseParameter, ForceSchedulerConfig, Parameter, ParameterKind};
 pub use load::{Catalog, Kind, load, load_text};
 pub use objects::{
-    LogReader, build_object, builder_object, change_object, properties_object, request_object, status_object,
-    step_object, worker_object,
+    Archive, build_number, build_object, builder_object, change_object, properties_object, request_object,
+    status_object, step_object, worker_object,
 };
 pub use problems::{Problem, Problems, did_you_mean};
 pub use renderable::{RenderContext, RenderError, Renderable};

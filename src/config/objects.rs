@@ -9,6 +9,16 @@ use std::sync::Arc;
 /// Reads the text of a log by its id, for `getText()`; standard output and error, without headers.
 pub type LogReader = Arc<dyn Fn(i64) -> Result<String, String> + Send + Sync>;
 
+/// Finds a build of a builder by its number.
+pub type BuildReader = Arc<dyn Fn(&str, i64) -> Result<Option<Build>, String> + Send + Sync>;
+
+/// What objects can look up when they are asked.
+#[derive(Clone)]
+pub struct Archive {
+    pub logs: LogReader,
+    pub builds: BuildReader,
+}
+
 fn plain(value: impl Into<Value>) -> Arg {
     Arg::Json(value.into())
 }
@@ -128,8 +138,9 @@ pub fn builder_object(builder: &Builder) -> Object {
 /// `getNumber()`, `getBuilder()`, `getReason()`, `getText()`, `getResults()`, `getProperties()`, `getProperty(name)`,
 /// `getSourceStamps()`, `getResponsibleUsers()`, `getSlavename()`, `getChanges()`, `getTimes()`, `isFinished()`, `getSteps()`, …
 ///
-/// Without `logs`, `getText()` of a log is an error.
-pub fn build_object(build: &Build, logs: Option<LogReader>) -> Object {
+/// Without an archive, `getText()` of a log and `getPreviousBuild()` are errors.
+pub fn build_object(build: &Build, archive: Option<&Archive>) -> Object {
+    let logs = archive.map(|archive| archive.logs.clone());
     let builder = Builder {
         name: build.builder.clone(),
         basedir: build.builder.clone(),
@@ -190,18 +201,29 @@ pub fn build_object(build: &Build, logs: Option<LogReader>) -> Object {
     if let Some(get_property) = get_property {
         methods.push(("getProperty", get_property));
     }
+    methods.push(previous_build(build, archive));
     object("BuildStatus", id, attributes, methods)
 }
 
-fn interested(build: &Build) -> Vec<String> {
-    let mut people = build.blamelist();
-    let property = |name: &str| match build.properties.get(name) {
-        Some(Value::String(owner)) => vec![owner.clone()],
-        Some(Value::Array(owners)) => owners.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
+/// `getPreviousBuild()`: the one numbered one less, whatever became of it.
+fn previous_build(build: &Build, archive: Option<&Archive>) -> (&'static str, Method) {
+    let (archive, builder, number) = (archive.cloned(), build.builder.clone(), build.number);
+    let previous = move |_: &[Value]| {
+        let archive = archive.as_ref().ok_or("getPreviousBuild: earlier builds cannot be looked up here")?;
+        let found = if number > 0 { (archive.builds)(&builder, number - 1)? } else { None };
+        Ok(found.map_or(Arg::Json(Value::Null), |found| Arg::Object(build_object(&found, Some(archive)))))
     };
-    people.extend(property("owners"));
-    people.extend(property("owner"));
+    ("getPreviousBuild", Arc::new(previous))
+}
+
+/// The number of the build a callback has returned, if it is one of this builder.
+pub fn build_number(returned: &Value, builder: &str) -> Option<i64> {
+    let id = returned.get("$id").filter(|_| returned["$object"] == "BuildStatus")?.as_i64()?;
+    Some(id.wrapping_sub(name_id(builder))).filter(|number| *number >= 0)
+}
+
+fn interested(build: &Build) -> Vec<String> {
+    let mut people = [build.blamelist(), build.owners()].concat();
     people.sort();
     people.dedup();
     people
@@ -402,20 +424,21 @@ pub(super) fn change_dict(change: &Change) -> Value {
     })
 }
 
-/// A change as lines for a mail.
-fn change_text(change: &Change) -> String {
-    let mut text = format!("Files:\n{}", change.files.iter().map(|file| format!(" {file}\n")).collect::<String>());
+/// A change as lines for a mail: a list of them, as the manual has it.
+fn change_text(change: &Change) -> Vec<String> {
+    let mut lines = vec!["Files:".to_owned()];
+    lines.extend(change.files.iter().map(|file| format!(" {file}")));
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!("{name}: {value}\n"));
+            lines.push(format!("{name}: {value}"));
         }
     };
     line("On", &change.repository);
     line("For", &change.project);
     line("At", &change.when.whole_seconds().to_string());
     line("Changed By", &change.who);
-    text.push_str(&format!("Comments: {}\n", change.comments));
-    text
+    line("Comments", &change.comments);
+    lines
 }
 
 /// `.slavename`, `.name`, `getName()`, `isConnected()`, …

@@ -343,6 +343,22 @@ impl<'s> Options<'s, '_> {
         Some(read)
     }
 
+    /// A dict whose keys may be rendered, too.
+    pub fn renderable_pairs(&mut self, name: &'static str) -> Option<Vec<(Renderable, Renderable)>> {
+        let Some(pairs) = self.value(name).and_then(|value| value.get(PAIRS)).and_then(Value::as_array) else {
+            let plain = self.renderable_dict(name)?;
+            return Some(plain.into_iter().map(|(key, value)| (Renderable::Plain(key.into()), value)).collect());
+        };
+        let mut read = Vec::new();
+        for pair in pairs {
+            match (self.section.renderable(&pair[0]), self.section.renderable(&pair[1])) {
+                (Ok(key), Ok(value)) => read.push((key, value)),
+                (Err(message), _) | (_, Err(message)) => self.problem(name, message),
+            }
+        }
+        Some(read)
+    }
+
     /// Text that never prints.
     pub fn secret(&mut self, name: &'static str) -> Option<Secret> {
         let value = self.value(name)?;
@@ -460,6 +476,9 @@ impl<'s> Options<'s, '_> {
     }
 }
 
+/// Under this a dict with calls among its keys has its pairs, as a list of lists.
+pub(super) const PAIRS: &str = "$pairs";
+
 /// A port number or description as one text, `tcp:8010`; `None` if it is neither.
 pub fn read_port(value: &Value) -> Option<String> {
     match value {
@@ -504,7 +523,7 @@ pub(super) fn compile(text: &str) -> Result<regex::Regex, String> {
 
 pub(super) fn plain_dict(value: &Value) -> Option<&Map<String, Value>> {
     value.as_object().filter(|dict| {
-        !["$call", "$function", "$regex", "$object", "$unknown"].iter().any(|key| dict.contains_key(*key))
+        !["$call", "$function", "$regex", "$object", "$unknown", PAIRS].iter().any(|key| dict.contains_key(*key))
     })
 }
 

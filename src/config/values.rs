@@ -214,6 +214,12 @@ where
         }
     }
 
+    /// So that it can be a key: `{util.Interpolate('X-%(prop:a)s'): 'b'}`. None equals another.
+    fn write_hash(&self, hasher: &mut StarlarkHasher) -> starlark::Result<()> {
+        (&self.kind, self.first, self.last).hash(hasher);
+        Ok(())
+    }
+
     fn invoke(
         &self,
         _me: Value<'v>,

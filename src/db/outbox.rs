@@ -18,6 +18,8 @@ pub struct Delivery {
     pub destination: String,
     /// Only the newest waiting one per key of a target is sent.
     pub key: Option<String>,
+    /// None of a lane goes before an older one of it that is unfinished.
+    pub lane: Option<String>,
     pub seq: Seq,
     pub payload: Value,
     pub state: State,
@@ -27,6 +29,18 @@ pub struct Delivery {
     pub next_try: Time,
     /// The answer or error of the last attempt.
     pub detail: Option<String>,
+}
+
+/// An unfinished delivery as far as it takes to know when its turn is; without what is to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    pub id: String,
+    pub key: Option<String>,
+    pub lane: Option<String>,
+    pub seq: Seq,
+    pub next_try: Time,
+    /// It was offered and not taken, which was no attempt.
+    pub left: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -87,6 +101,7 @@ struct Row {
     last_try: Option<i64>,
     next_try: i64,
     detail: Option<String>,
+    lane: Option<String>,
 }
 
 impl Row {
@@ -96,6 +111,7 @@ impl Row {
             target: self.target,
             destination: self.destination,
             key: self.key,
+            lane: self.lane,
             seq: self.seq,
             payload: from_json("outbox.payload", &self.payload)?,
             state: State::from_code(self.state)?,
@@ -118,6 +134,7 @@ pub fn insert(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
             outbox::target.eq(&delivery.target),
             outbox::destination.eq(&delivery.destination),
             outbox::key.eq(&delivery.key),
+            outbox::lane.eq(&delivery.lane),
             outbox::seq.eq(delivery.seq),
             outbox::payload.eq(json(&delivery.payload)?),
             outbox::state.eq(delivery.state.code()),
@@ -149,16 +166,47 @@ pub fn insert(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
 }
 
 /// The oldest unfinished ones for a destination of a target, in order, at most `limit`, whether due or not.
-pub fn unfinished(conn: &mut Conn, target: &str, destination: &str, limit: i64) -> Result<Vec<Delivery>, DbError> {
-    let rows: Vec<Row> = outbox::table
+pub fn unfinished(conn: &mut Conn, target: &str, destination: &str, limit: i64) -> Result<Vec<Waiting>, DbError> {
+    let columns = (
+        outbox::id,
+        outbox::key,
+        outbox::lane,
+        outbox::seq,
+        outbox::next_try,
+        // It was offered and not taken, which was no attempt.
+        outbox::attempts.eq(0).and(outbox::last_try.is_not_null()),
+    );
+    type Columns = (String, Option<String>, Option<String>, Seq, i64, bool);
+    let rows: Vec<Columns> = outbox::table
         .filter(outbox::unfinished)
         .filter(outbox::target.eq(target))
         .filter(outbox::destination.eq(destination))
         .order(outbox::place)
         .limit(limit.max(0))
-        .select(Row::as_select())
+        .select(columns)
         .load(conn.engine()?)?;
-    rows.into_iter().map(Row::delivery).collect()
+    let waiting = |(id, key, lane, seq, next_try, left)| Waiting { id, key, lane, seq, next_try: Time(next_try), left };
+    Ok(rows.into_iter().map(waiting).collect())
+}
+
+/// These deliveries in the order they were made; those that are gone are left out.
+pub fn by_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<Delivery>, DbError> {
+    let mut rows: Vec<(i64, Row)> = Vec::with_capacity(ids.len());
+    for some in ids.chunks(400) {
+        let wanted = outbox::table.filter(outbox::id.eq_any(some));
+        rows.extend(wanted.select((outbox::place, Row::as_select())).load::<(i64, Row)>(conn.engine()?)?);
+    }
+    rows.sort_by_key(|(place, _)| *place);
+    rows.into_iter().map(|(_, row)| row.delivery()).collect()
+}
+
+/// Notes that newer ones of their keys have taken the place of these.
+pub fn supersede(conn: &mut Conn, ids: &[String]) -> Result<(), DbError> {
+    let superseded = (outbox::state.eq(State::Superseded.code()), outbox::unfinished.eq(false));
+    for id in ids {
+        each!(conn, |c| kept!(diesel::update(outbox::table.filter(outbox::id.eq(id))).set(superseded)).execute(c))?;
+    }
+    Ok(())
 }
 
 /// Destinations of a target with unfinished deliveries.

@@ -117,6 +117,17 @@ pub fn recent(conn: &mut Conn, builder: &str, limit: i64, before: Option<i64>) -
     with_builds(conn, rows)
 }
 
+/// All requests of a buildset, in the order they were submitted.
+pub fn of_buildset(conn: &mut Conn, buildset: i64) -> Result<Vec<BuildRequest>, DbError> {
+    let rows: Vec<(RequestRow, String)> = requests::table
+        .inner_join(builders::table)
+        .filter(requests::buildset_id.eq(buildset))
+        .order(requests::id)
+        .select((RequestRow::as_select(), builders::name))
+        .load(conn.engine()?)?;
+    with_builds(conn, rows)
+}
+
 pub fn buildset(conn: &mut Conn, id: i64) -> Result<Option<Buildset>, DbError> {
     let row: Option<BuildsetRow> =
         buildsets::table.find(id).select(BuildsetRow::as_select()).first(conn.engine()?).optional()?;

@@ -201,6 +201,7 @@ diesel::table! {
         last_try -> Nullable<BigInt>,
         next_try -> BigInt,
         detail -> Nullable<Text>,
+        lane -> Nullable<Text>,
     }
 }
 

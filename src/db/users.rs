@@ -65,6 +65,20 @@ pub fn by_attribute(conn: &mut Conn, kind: &str, value: &str) -> Result<Option<U
     }
 }
 
+/// Who a change's author is: the first user one of whose attributes, or whose identifier, is this name.
+pub fn of_author(conn: &mut Conn, who: &str) -> Result<Option<User>, DbError> {
+    let uid: Option<i64> = user_attributes::table
+        .filter(user_attributes::value.eq(who))
+        .order(user_attributes::uid)
+        .select(user_attributes::uid)
+        .first(conn.engine()?)
+        .optional()?;
+    match uid {
+        Some(uid) => by_uid(conn, uid),
+        None => find(conn, who),
+    }
+}
+
 /// Adds a user and answers with the uid it got; the one in `user` counts for nothing.
 /// An identifier or login name somebody else has is an error.
 pub fn add(conn: &mut Conn, user: &User) -> Result<i64, DbError> {

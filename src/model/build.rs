@@ -67,6 +67,20 @@ impl Build {
         blame
     }
 
+    /// Who else takes an interest in it: its properties `owners` and `owner`, sorted.
+    pub fn owners(&self) -> Vec<String> {
+        let property = |name: &str| match self.properties.get(name) {
+            Some(Value::String(owner)) => vec![owner.clone()],
+            Some(Value::Array(owners)) => owners.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        let mut owners: Vec<String> = [property("owners"), property("owner")].concat();
+        owners.retain(|owner| !owner.is_empty());
+        owners.sort();
+        owners.dedup();
+        owners
+    }
+
     /// The revision that was really checked out in this codebase, as the source step said.
     ///
     /// The property is a string in a single-codebase build and an object by codebase otherwise.

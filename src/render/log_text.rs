@@ -219,6 +219,22 @@ impl Look {
     }
 }
 
+/// What a program printed as plain text: without headers, escape sequences and other control characters; what is no UTF-8
+/// becomes U+FFFD.
+pub fn plain(segments: &[Segment]) -> String {
+    let mut bytes = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.channel != Channel::Header) {
+        for part in parts(&segment.bytes) {
+            match part {
+                Part::Text(text) => bytes.extend_from_slice(text),
+                Part::Code(_) | Part::Unfinished(_) => {}
+            }
+        }
+    }
+    let shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    String::from_utf8_lossy(&bytes).chars().filter(shown).collect()
+}
+
 /// A stretch of log text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {

@@ -4,7 +4,7 @@
 pub fn name(who: &str) -> &str {
     let who = who.trim();
     let name = match who.split_once('<') {
-        Some((name, _)) if !name.trim().is_empty() => name.trim(),
+        Some((name, _)) if !name.trim().is_empty() => name.trim().trim_matches('"'),
         Some((_, mail)) => mail.trim_end_matches('>').trim(),
         None => who,
     };
@@ -21,6 +21,7 @@ mod tests {
     #[test]
     fn the_mail_stays_out() {
         assert_eq!(name("Ann Bell <ann@example.org>"), "Ann Bell");
+        assert_eq!(name("\"Bell, Ann\" <ann@example.org>"), "Bell, Ann");
         assert_eq!(name("<ann@example.org>"), "ann");
         assert_eq!(name("ann@example.org"), "ann");
         assert_eq!(name("ann"), "ann");

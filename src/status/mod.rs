@@ -9,6 +9,7 @@ pub mod mail;
 pub mod outbox;
 pub mod pb_listener;
 pub mod push;
+mod streak;
 pub mod web;
 
 pub use announcer::Announcer;
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 
 /// The constructors of this room.
 pub fn kinds() -> Vec<Kind> {
-    let mut kinds = vec![web::KIND, mail::KIND, mail::DOMAIN, irc::KIND, pb_listener::KIND];
+    let mut kinds = vec![web::KIND, mail::KIND, mail::DOMAIN, mail::tinderbox::KIND, irc::KIND, pb_listener::KIND];
     kinds.extend(push::kinds());
     kinds
 }
@@ -48,6 +49,8 @@ pub struct Setup {
     pub config: watch::Receiver<Arc<Config>>,
     /// The change sources at work.
     pub sources: watch::Receiver<Vec<SourceView>>,
+    /// How often the relays of letters may be bothered.
+    pub rates: mail::Rates,
     pub master: Addr<Master>,
 }
 
@@ -82,6 +85,8 @@ pub enum StartError {
     Options(Problems),
     #[error("{0}")]
     Web(#[from] web::WebError),
+    #[error("{place}: {kind} is configured twice alike; what waits to be sent could not be told apart")]
+    Twice { place: String, kind: String },
 }
 
 /// Forgets the durable targets that are no longer configured.
@@ -108,18 +113,29 @@ pub async fn settle(setup: &Setup, config: &Config) {
 fn durable_name(section: &Section) -> Option<String> {
     match section.kind.as_str() {
         "status.StatusPush" => push::status_push::name(section),
+        "status.MailNotifier" => mail::name(section),
+        "status.TinderboxMailNotifier" => mail::tinderbox::name(section),
         _ => None,
     }
 }
 
 /// Starts the target of a section, which the loader has checked.
 pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
+    if let Some(name) = durable_name(section) {
+        let config = setup.config.borrow();
+        let first = config.status.iter().find(|other| durable_name(other).as_deref() == Some(&name));
+        if first.is_some_and(|first| first.place != section.place) {
+            return Err(StartError::Twice { place: section.place.clone(), kind: section.short_kind().to_owned() });
+        }
+    }
     match section.kind.as_str() {
         "status.WebStatus" => {
             let config = web::Config::read(section, &mut Problems::default());
             Ok(Running::Web(web::start(config, setup.web())?))
         }
         "status.StatusPush" => push::status_push::start(setup, section).map(Running::Durable),
+        "status.MailNotifier" => mail::start(setup, section).map(Running::Durable),
+        "status.TinderboxMailNotifier" => mail::tinderbox::start(setup, section).map(Running::Durable),
 
         kind => {
             let why = "this version cannot start it yet";

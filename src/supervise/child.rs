@@ -106,6 +106,7 @@ impl Node {
             },
             restarts: standing.restarts,
             last_reason: standing.last_reason.clone(),
+            complaint: self.gauges.complaint(),
             since: standing.since,
             mailbox: self.gauges.mailbox.load(Ordering::Relaxed),
             backlog: self.gauges.backlog.load(Ordering::Relaxed),

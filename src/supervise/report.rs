@@ -1,7 +1,7 @@
 use crate::model::Time;
 use actix::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a child reports of itself for the about page; shared with it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +10,18 @@ pub struct Gauges {
     pub mailbox: Arc<AtomicUsize>,
     /// Durable work it has not done yet (outbox rows, events behind its cursor).
     pub backlog: Arc<AtomicU64>,
+    complaint: Arc<Mutex<Option<String>>>,
+}
+
+impl Gauges {
+    /// Says what is not as it should be although the child runs; `None` takes it back.
+    pub fn complain(&self, complaint: Option<String>) {
+        *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = complaint;
+    }
+
+    pub(super) fn complaint(&self) -> Option<String> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// One line of `/about/supervision`.
@@ -22,6 +34,8 @@ pub struct Report {
     pub restarts: u64,
     /// Why it was restarted or parked last, or is not started; `None` while nothing has happened to it.
     pub last_reason: Option<String>,
+    /// What it says itself is not as it should be although it runs.
+    pub complaint: Option<String>,
     /// When it entered this state.
     pub since: Time,
     pub mailbox: usize,

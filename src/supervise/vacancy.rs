@@ -31,6 +31,7 @@ impl Place {
             state: "not started",
             restarts: 0,
             last_reason: Some(self.reason.clone()),
+            complaint: None,
             since: self.since,
             mailbox: 0,
             backlog: 0,

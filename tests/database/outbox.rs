@@ -21,6 +21,7 @@ fn delivery(seq: i64, destination: &str, key: Option<&str>) -> Delivery {
         target: "push".to_owned(),
         destination: destination.to_owned(),
         key: key.map(str::to_owned),
+        lane: Some(format!("lane {seq}")),
         seq,
         payload: json!({"seq": seq}),
         state: State::Waiting,
@@ -36,9 +37,22 @@ fn insert(db: &Db, deliveries: Vec<Delivery>) {
     db.write_blocking(move |conn| outbox::insert(conn, &deliveries)).unwrap();
 }
 
+/// The oldest of them, whole.
+fn unfinished(db: &Db, destination: &str, limit: i64) -> Vec<Delivery> {
+    let read = db.read_blocking(|conn| {
+        let waiting = outbox::unfinished(conn, "push", destination, limit)?;
+        let ids: Vec<String> = waiting.iter().map(|waiting| waiting.id.clone()).collect();
+        let whole = outbox::by_ids(conn, &ids)?;
+        let lanes = |waiting: &outbox::Waiting| (waiting.lane.clone(), waiting.key.clone(), waiting.next_try);
+        let of_whole = |delivery: &Delivery| (delivery.lane.clone(), delivery.key.clone(), delivery.next_try);
+        assert!(waiting.iter().map(lanes).eq(whole.iter().map(of_whole)));
+        Ok(whole)
+    });
+    read.unwrap()
+}
+
 fn waiting(db: &Db, destination: &str) -> Vec<i64> {
-    let found = db.read_blocking(|conn| outbox::unfinished(conn, "push", destination, 9)).unwrap();
-    found.iter().map(|delivery| delivery.seq).collect()
+    unfinished(db, destination, 9).iter().map(|delivery| delivery.seq).collect()
 }
 
 fn deliveries_wait_in_order_for_each_destination(place: &Place) {
@@ -47,8 +61,7 @@ fn deliveries_wait_in_order_for_each_destination(place: &Place) {
     let other = Delivery { payload: json!("another"), ..delivery(2, "even", None) };
     insert(&db, vec![other]);
     assert_eq!(waiting(&db, "even"), [2, 4, 6, 8, 10, 12]);
-    let first = db.read_blocking(|conn| outbox::unfinished(conn, "push", "even", 1)).unwrap();
-    assert_eq!(first, [delivery(2, "even", None)]);
+    assert_eq!(unfinished(&db, "even", 1), [delivery(2, "even", None)]);
     assert_eq!(db.read_blocking(|conn| outbox::destinations(conn, "push")).unwrap(), ["even", "odd"]);
     assert_eq!(db.read_blocking(|conn| outbox::backlog(conn, "push")).unwrap(), 12);
 

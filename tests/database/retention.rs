@@ -179,6 +179,7 @@ fn the_event_log_is_kept_for_the_slowest_target(place: &Place) {
         target: "push".to_owned(),
         destination: "x".to_owned(),
         key: None,
+        lane: None,
         seq,
         payload: json!(null),
         state,

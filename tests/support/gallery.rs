@@ -202,6 +202,7 @@ async fn deliveries(site: &Site) {
         target: "StatusPush:https://dashboard.example.org".to_owned(),
         destination: "https://dashboard.example.org/buildbot/events".to_owned(),
         key: None,
+        lane: None,
         seq: index as i64,
         payload: Value::Null,
         state,

@@ -18,13 +18,19 @@ pub struct House {
     pub status: Group,
     pub hub: Hub,
     pub db: Db,
+    pub clock: Clock,
     hub_child: Child<StatusHub>,
 }
 
 impl House {
     pub fn at(place: &Place) -> House {
+        House::with_clock(place, Clock::system())
+    }
+
+    /// Where it is what time a test says.
+    pub fn with_clock(place: &Place, clock: Clock) -> House {
         let db = place.open();
-        let tree = Tree::new(Clock::system(), Strategy::RestForOne);
+        let tree = Tree::new(clock.clone(), Strategy::RestForOne);
         let policy = Policy {
             pause: Pause::Constant(Duration::from_millis(5)),
             max_restarts: 1000,
@@ -32,13 +38,14 @@ impl House {
             when_exhausted: WhenExhausted::Escalate,
         };
         let group = tree.group("hub", Strategy::OneForOne);
-        let hub_child = group.start("StatusHub", policy, |_, _| StatusHub::new(db.clone(), Clock::system()));
+        let (hub_db, hub_clock) = (db.clone(), clock.clone());
+        let hub_child = group.start("StatusHub", policy, move |_, _| StatusHub::new(hub_db.clone(), hub_clock.clone()));
         let status = tree.group("status", Strategy::OneForOne);
-        House { tree, status, hub: Hub::new(hub_child.addr.clone()), db, hub_child }
+        House { tree, status, hub: Hub::new(hub_child.addr.clone()), db, clock, hub_child }
     }
 
     pub fn start<T: Target>(&self, target: T) -> Running {
-        start(&self.status, &self.hub, &self.db, &Clock::system(), target)
+        start(&self.status, &self.hub, &self.db, &self.clock, target)
     }
 
     pub async fn say(&self, builder: &str, state: BigState) -> Seq {
@@ -74,6 +81,8 @@ pub enum Mood {
     /// Away, asking for so many milliseconds.
     Away(u64),
     Refusing,
+    /// Not to be reached at all.
+    Gone,
     Hanging,
     Panicking,
 }
@@ -105,6 +114,7 @@ impl Probe {
     pub fn new() -> Probe {
         let pace = Pace {
             batch: 1,
+            by_event: false,
             gather: Duration::ZERO,
             ordered: true,
             quota: None,
@@ -162,6 +172,9 @@ impl Target for Probe {
         vec![Letter {
             destination: builder.clone(),
             key: self.keyed.then(|| "sha".to_owned()),
+            lane: None,
+            due: None,
+            name: None,
             payload: serde_json::json!({ "seq": fact.seq, "state": state.word() }),
         }]
     }
@@ -184,6 +197,7 @@ impl Target for Probe {
             Mood::Away(pause) => {
                 Outcome::ForNow { error: "later".to_owned(), retry_after: Some(Duration::from_millis(pause)) }
             }
+            Mood::Gone => Outcome::Away { error: "gone".to_owned() },
             Mood::Refusing => Outcome::ForGood { error: "refused".to_owned() },
             Mood::Hanging => std::future::pending().await,
             Mood::Panicking => panic!("{destination} panics"),

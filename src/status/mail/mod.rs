@@ -7,11 +7,57 @@
 //!                                        mode=("failing", "exception")))
 //! ```
 //!
-//! Not here yet: the sending. The target is accepted and checked.
+//! The target composes a letter per build (or buildset) and puts a copy for each recipient into the outbox; what the relay
+//! cannot take now waits there, up to five days, and a recipient who is refused keeps it from nobody else. A relay that is
+//! away is tried again after seconds at first, then after longer and longer, once an hour at last. Letters of one
+//! regression have one thread, and arrive in its order. A letter has the same Message-ID however often it is sent.
+//!
+//! The options are those of the manual, and
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `useSmtps` | False | 4.x's: TLS from the first byte on; the port is 465 then |
+//! | `caFile` | none | ours: authorities to trust besides the system's |
+//! | `name` | made of mode and recipients | ours: under which what waits is known; keeps it over changes of those |
+//! | `rateLimit` | 300 | ours: letters per minute to the relay, shared by all who say the same |
+//! | `attachmentLimit` | 5242880 | ours: bytes of logs and patches with one letter; of longer logs their end |
+//! | `logLines` | 40 | ours: so many last lines of the failing step's log |
+//! | `stillFailingAfter` | 1 | ours: bad builds are told from the so manieth in a row on |
+//! | `digestWindow` | none | ours: seconds; what happens within such a time makes one letter |
+//!
+//! `useTls` demands STARTTLS with a right certificate. Without it STARTTLS is used where it is offered, and only a login
+//! makes its certificate count; a login is never sent in clear, but to this machine itself.
+//!
+//! Not here: what people set for themselves, and signatures (DKIM), which are the relay's to make.
 
-use crate::config::{Callback, Kind, Options, Problems, Renderable, Secret, Section, did_you_mean};
-use serde_json::Value;
-use std::sync::LazyLock;
+mod address;
+mod attachments;
+mod body;
+mod carrier;
+mod config;
+mod digest;
+mod facts;
+mod formatter;
+mod headers;
+mod letter;
+mod mime;
+mod mode;
+mod notifier;
+mod recipients;
+mod relay;
+mod smtp;
+pub mod tinderbox;
+
+pub use config::Config;
+pub use mode::{Mode, intro};
+pub use notifier::{MailNotifier, Project};
+pub use relay::Rates;
+
+use crate::config::{Kind, Problems, Section};
+use crate::db::Db;
+use crate::status::{Setup, StartError, outbox};
+use sha2::{Digest, Sha256};
+use std::path::Path;
 
 /// For the configuration's catalog.
 pub const KIND: Kind = Kind {
@@ -29,107 +75,13 @@ pub const KIND: Kind = Kind {
         "extraRecipients",
         "sendToInterestedUsers",
     ],
-    check,
+    check: |section, problems| {
+        Config::read(section, problems);
+    },
 };
 
 /// `Domain("example.org")`, for `lookup`.
 pub const DOMAIN: Kind = Kind { name: "util.Domain", positional: &["domain"], check: check_domain };
-
-/// The options (`reference/mail.md` §1).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    pub fromaddr: String,
-    /// In the order given; shortcuts are written out.
-    pub mode: Vec<Mode>,
-    /// Builders must share one of these.
-    pub tags: Option<Vec<String>>,
-    pub builders: Option<Vec<String>>,
-    pub add_logs: AddLogs,
-    pub add_patch: bool,
-    pub build_set_summary: bool,
-    /// `%(builder)s`, `%(result)s`, `%(title)s`, `%(projectName)s`.
-    pub subject: String,
-    /// The domain people without an address have theirs in; `None` asks the user database.
-    pub lookup: Option<Lookup>,
-    pub extra_recipients: Vec<String>,
-    pub send_to_interested_users: bool,
-    /// `f(mode, name, build, results, master_status) -> {body, type, subject}`.
-    pub message_formatter: Option<Callback>,
-    pub extra_headers: Vec<(Renderable, Renderable)>,
-    /// `f(build) -> build or None`.
-    pub previous_build_getter: Option<Callback>,
-    pub relayhost: String,
-    pub smtp_port: u16,
-    pub use_tls: bool,
-    pub smtp_user: Option<Secret>,
-    pub smtp_password: Option<Secret>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Lookup {
-    Domain(String),
-    /// `f(name) -> address or None`.
-    Callback(Callback),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum AddLogs {
-    None,
-    All,
-    /// By `logname` or `stepname.logname`.
-    Named(Vec<String>),
-}
-
-/// When a letter is sent (`reference/mail.md` §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mode {
-    Change,
-    Failing,
-    Passing,
-    Problem,
-    Warnings,
-    Exception,
-}
-
-const MODES: [(&str, Mode); 6] = [
-    ("change", Mode::Change),
-    ("failing", Mode::Failing),
-    ("passing", Mode::Passing),
-    ("problem", Mode::Problem),
-    ("warnings", Mode::Warnings),
-    ("exception", Mode::Exception),
-];
-
-impl Mode {
-    /// The manual's word.
-    pub fn word(self) -> &'static str {
-        MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(word, _)| *word)
-    }
-
-    /// What the word for one mode, or a shortcut, stands for.
-    fn from_word(word: &str) -> Option<Vec<Mode>> {
-        match word {
-            "all" => Some(MODES.map(|(_, mode)| mode).to_vec()),
-            "warnings" => Some(vec![Mode::Warnings, Mode::Failing]),
-            word => MODES.iter().find(|(known, _)| *known == word).map(|(_, mode)| vec![*mode]),
-        }
-    }
-}
-
-/// 0.8's own test of an address, `Name <user@host.domain>` or bare (`reference/mail.md` §5).
-static ADDRESS: LazyLock<regex::Regex> = LazyLock::new(|| {
-    let address = r"\S+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+\.?";
-    regex::Regex::new(&format!(r"^({address}|(.+\s+)?<{address}>\s*)$")).expect("the built-in expression compiles")
-});
-
-/// Whether mail can be addressed so.
-pub fn is_address(text: &str) -> bool {
-    !text.contains(['\n', '\r']) && ADDRESS.is_match(text)
-}
-
-fn check(section: &Section, problems: &mut Problems) {
-    Config::read(section, problems);
-}
 
 fn check_domain(section: &Section, problems: &mut Problems) {
     let mut options = section.read(problems);
@@ -137,169 +89,47 @@ fn check_domain(section: &Section, problems: &mut Problems) {
     options.finish();
 }
 
-impl Config {
-    /// Reads the options; `None` where there is no sender.
-    pub fn read(section: &Section, problems: &mut Problems) -> Option<Config> {
-        let mut options = section.read(problems);
-        let fromaddr = options.required_text("fromaddr");
-        // A sender on this machine needs no domain: the manual's own is buildbot@localhost.
-        let local = |address: &str| address.split('@').count() == 2 && !address.contains(char::is_whitespace);
-        if fromaddr.as_deref().is_some_and(|address| !is_address(address) && !local(address)) {
-            options.problem("fromaddr", format!("\"{}\" is not a mail address", fromaddr.as_deref().unwrap_or("")));
-        }
-        let mode = modes(&mut options);
-        let builders = options.texts("builders");
-        let mut tags = options.texts("tags");
-        let old_tags = options.texts("categories");
-        tags = tags.or(old_tags);
-        if builders.is_some() && tags.is_some() {
-            options.problem("builders", "give builders or tags, not both");
-        }
-        let extra_recipients = recipients(&mut options);
-        let send_to_interested_users = options.flag("sendToInterestedUsers", true);
-        let subject =
-            options.text("subject").unwrap_or_else(|| "buildbot %(result)s in %(title)s on %(builder)s".to_owned());
-        check_subject(&mut options, &subject);
-        if options.given("customMesg") {
-            options.problem("customMesg", "is gone; use messageFormatter");
-        }
-        let use_tls = options.flag("useTls", false);
-        let smtp_user = options.secret("smtpUser");
-        let smtp_password = options.secret("smtpPassword");
-        if use_tls && (smtp_user.is_none() || smtp_password.is_none()) {
-            options.problem("useTls", "needs smtpUser and smtpPassword as well");
-        } else if smtp_user.is_some() != smtp_password.is_some() {
-            options.problem(
-                if smtp_user.is_some() { "smtpUser" } else { "smtpPassword" },
-                "give smtpUser and smtpPassword both",
-            );
-        }
-        let smtp_port = options.integer_in("smtpPort", 1, 65535).and_then(|port| u16::try_from(port).ok());
-        let config = Config {
-            fromaddr: fromaddr.clone().unwrap_or_default(),
-            mode,
-            tags,
-            builders,
-            add_logs: add_logs(&mut options),
-            add_patch: options.flag("addPatch", true),
-            build_set_summary: options.flag("buildSetSummary", false),
-            subject,
-            lookup: lookup(&mut options),
-            extra_recipients,
-            send_to_interested_users,
-            message_formatter: options.function("messageFormatter"),
-            extra_headers: extra_headers(&mut options),
-            previous_build_getter: options.function("previousBuildGetter"),
-            relayhost: options.text("relayhost").unwrap_or_else(|| "localhost".to_owned()),
-            smtp_port: smtp_port.unwrap_or(25),
-            use_tls,
-            smtp_user,
-            smtp_password,
-        };
-        options.finish();
-        fromaddr.map(|_| config)
-    }
+/// The name the target of a section has: its own, or one made of whom it writes to and when. How letters look and which way
+/// they go may change, and what waits is sent then as it is sent now.
+pub fn name(section: &Section) -> Option<String> {
+    Config::read(section, &mut Problems::default()).map(|config| name_of(&config))
 }
 
-fn modes(options: &mut Options<'_, '_>) -> Vec<Mode> {
-    let words: Vec<&str> = MODES.iter().map(|(word, _)| *word).collect();
-    let Some(value) = options.value("mode") else { return vec![Mode::Failing, Mode::Passing, Mode::Warnings] };
-    if let Some(word) = value.as_str() {
-        return Mode::from_word(word).unwrap_or_else(|| {
-            let hint = did_you_mean(word, words.iter().copied().chain(["all"]))
-                .map_or(String::new(), |hint| format!(", {hint}"));
-            options.problem("mode", format!("\"{word}\" is not \"all\" or one of {}{hint}", words.join(", ")));
-            Vec::new()
-        });
+fn name_of(config: &Config) -> String {
+    if let Some(name) = &config.name {
+        return format!("MailNotifier:{name}");
     }
-    let mut modes = Vec::new();
-    for word in options.texts("mode").unwrap_or_default() {
-        match MODES.iter().find(|(known, _)| *known == word) {
-            Some((_, mode)) => modes.push(*mode),
-            None if word == "all" => options.problem("mode", "\"all\" stands alone: mode=\"all\""),
-            None => {
-                let hint = did_you_mean(&word, words.iter().copied()).map_or(String::new(), |hint| format!(", {hint}"));
-                options.problem("mode", format!("\"{word}\" is not one of {}{hint}", words.join(", ")));
-            }
-        }
-    }
-    modes
-}
-
-fn recipients(options: &mut Options<'_, '_>) -> Vec<String> {
-    let recipients = options.texts("extraRecipients").unwrap_or_default();
-    for address in recipients.iter().filter(|address| !is_address(address)) {
-        options.problem("extraRecipients", format!("\"{address}\" is not a mail address"));
-    }
-    recipients
-}
-
-fn check_subject(options: &mut Options<'_, '_>, subject: &str) {
-    const KEYS: [&str; 4] = ["result", "title", "projectName", "builder"];
-    if subject.contains('\n') {
-        options.problem("subject", "must be one line");
-    }
-    let names = subject.split("%(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(name, _)| name);
-    for name in names.filter(|name| !KEYS.contains(name)) {
-        options.problem("subject", format!("%({name})s is not known here; {} are", KEYS.join(", ")));
-    }
-}
-
-fn add_logs(options: &mut Options<'_, '_>) -> AddLogs {
-    match options.value("addLogs") {
-        None | Some(Value::Bool(false)) => AddLogs::None,
-        Some(Value::Bool(true)) => AddLogs::All,
-        Some(_) => options.texts("addLogs").map_or(AddLogs::None, AddLogs::Named),
-    }
-}
-
-fn lookup(options: &mut Options<'_, '_>) -> Option<Lookup> {
-    let value = options.value("lookup")?;
-    if let Some(function) = options.section().function(value) {
-        return Some(Lookup::Callback(function));
-    }
-    let domain = match options.section().nested(value) {
-        Some(call) if call.kind == "util.Domain" => {
-            call.options.get("domain").and_then(Value::as_str).map(str::to_owned)
-        }
-        _ => value.as_str().map(str::to_owned),
+    let who = match (config.extra_recipients.as_slice(), config.send_to_interested_users) {
+        ([], _) => "interested users".to_owned(),
+        ([one], _) => one.clone(),
+        ([first, rest @ ..], _) => format!("{first} and {} more", rest.len()),
     };
-    match domain {
-        Some(domain) if domain.contains('@') || domain.is_empty() => {
-            options.problem("lookup", format!("\"{domain}\" is not a domain: write it without the \"@\""));
-            None
-        }
-        Some(domain) => Some(Lookup::Domain(domain)),
-        None => {
-            options.problem("lookup", "expected a domain or a function");
-            None
-        }
-    }
+    let words: Vec<&str> = config.mode.iter().map(|mode| mode.word()).collect();
+    let whole = format!(
+        "{:?}",
+        (&words, &config.extra_recipients, config.send_to_interested_users, &config.builders, &config.tags)
+    );
+    let hash: String = Sha256::digest(whole).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("MailNotifier:{who}:{hash}")
 }
 
-fn extra_headers(options: &mut Options<'_, '_>) -> Vec<(Renderable, Renderable)> {
-    let headers = options.renderable_dict("extraHeaders").unwrap_or_default();
-    for (name, value) in &headers {
-        let line = |text: &str| text.contains(['\n', '\r']);
-        let bad_value = matches!(value, Renderable::Plain(Value::String(text)) if line(text));
-        if name.is_empty() || line(name) || name.contains([':', ' ']) || bad_value {
-            options.problem("extraHeaders", format!("\"{}\" is not a header of one line", name.escape_debug()));
-        }
-    }
-    headers.into_iter().map(|(name, value)| (Renderable::Plain(name.into()), value)).collect()
+/// Starts the target of a section.
+pub fn start(setup: &Setup, section: &Section) -> Result<outbox::Running, StartError> {
+    let project = Project::of(&setup.config.borrow());
+    let target = make(section, project, &setup.db, &setup.basedir, &setup.rates)?;
+    Ok(outbox::start(&setup.group, &setup.hub, &setup.db, &setup.clock, target))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_told_as_0_8_tells_them() {
-        for good in ["foo+bar@example.com", "nobody@example.com.", "My Name <my.name@example.com>", "<a@b.c>"] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in ["foo", "foo@", "@example.com", "foo@invalid", "a b@c.d", "x@a..b", "a@b.c\n"] {
-            assert!(!is_address(bad), "{bad}");
-        }
-    }
+/// The target of a section. Its templates and certificates are below `basedir`.
+pub fn make(
+    section: &Section,
+    project: Project,
+    db: &Db,
+    basedir: &Path,
+    rates: &Rates,
+) -> Result<MailNotifier, StartError> {
+    let mut problems = Problems::default();
+    let config = Config::read(section, &mut problems).ok_or(StartError::Options(problems))?;
+    let rate = rates.of(&config.relay);
+    Ok(MailNotifier::new(name_of(&config), config, section.place.clone(), project, db.clone(), basedir, rate))
 }

@@ -90,39 +90,66 @@ struct Cursor {
 /// One batch of events. `false` when there was none.
 async fn step<T: Target>(desk: &Arc<Desk<T>>, cursor: &mut Cursor) -> Result<bool, DbError> {
     let (kept, after) = (Arc::clone(desk), cursor.seq);
-    let composed = desk.db.read(move |conn| read_and_compose(&kept, conn, after)).await?;
-    let Some(Composed { upto, letters, wakes }) = composed else { return Ok(false) };
+    let Some(gathered) = desk.db.read(move |conn| gather(&kept, conn, after)).await? else { return Ok(false) };
+    let Gathered { upto, facts, wakes } = gathered;
+    let letters = compose_all(desk, facts).await?;
     if !letters.is_empty() || upto - cursor.stored >= CURSOR_LAG {
         insert(desk, letters, upto).await?;
         cursor.stored = upto;
     }
     cursor.seq = upto;
     if wakes {
+        desk.try_now();
         wake_all(desk).await;
     }
     Ok(true)
 }
 
-struct Composed {
+/// Some events as read, and what is to be known of those the target wants.
+struct Gathered<F> {
     upto: Seq,
-    letters: Vec<(Seq, Vec<Letter>)>,
+    facts: Vec<(Stored, F)>,
     /// Something dead waits again.
     wakes: bool,
 }
 
-fn read_and_compose<T: Target>(desk: &Desk<T>, conn: &mut Conn, after: Seq) -> Result<Option<Composed>, DbError> {
-    let facts = events::after(conn, after, BATCH)?;
-    let Some(upto) = facts.last().map(|fact| fact.seq) else { return Ok(None) };
-    let mut letters = Vec::new();
-    for fact in facts.iter().filter(|fact| desk.target.wanted(&fact.event)) {
-        let gathered = desk.target.gather(conn, fact)?;
-        let composed = desk.target.compose(fact, gathered);
-        if !composed.is_empty() {
-            letters.push((fact.seq, composed));
-        }
+fn gather<T: Target>(desk: &Desk<T>, conn: &mut Conn, after: Seq) -> Result<Option<Gathered<T::Facts>>, DbError> {
+    let read = events::after(conn, after, BATCH)?;
+    let Some(upto) = read.last().map(|fact| fact.seq) else { return Ok(None) };
+    let wakes = read.iter().any(|fact| again::wakes(&fact.event, desk.target.name()));
+    let mut facts = Vec::new();
+    for fact in read.into_iter().filter(|fact| desk.target.wanted(&fact.event)) {
+        let gathered = desk.target.gather(conn, &fact)?;
+        facts.push((fact, gathered));
     }
-    let wakes = facts.iter().any(|fact| again::wakes(&fact.event, desk.target.name()));
-    Ok(Some(Composed { upto, letters, wakes }))
+    Ok(Some(Gathered { upto, facts, wakes }))
+}
+
+/// On a thread that may block: functions of the configuration may have a say.
+async fn compose_all<T: Target>(
+    desk: &Arc<Desk<T>>,
+    facts: Vec<(Stored, T::Facts)>,
+) -> Result<Vec<(Seq, Vec<Letter>)>, DbError> {
+    if facts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kept = Arc::clone(desk);
+    let composing = tokio::task::spawn_blocking(move || {
+        let compose = |(fact, gathered): (Stored, T::Facts)| (fact.seq, kept.target.compose(&fact, gathered));
+        let letters = facts.into_iter().map(compose).filter(|(_, letters)| !letters.is_empty());
+        letters.collect::<Vec<(Seq, Vec<Letter>)>>()
+    });
+    let letters = match composing.await {
+        Ok(letters) => letters,
+        Err(fallen) => match fallen.try_into_panic() {
+            // It restarts as any other part that falls.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The program is about to end.
+            Err(_) => return Err(DbError::Closed),
+        },
+    };
+    desk.gauges().complain(desk.target.complaint());
+    Ok(letters)
 }
 
 /// Inserts the deliveries and advances the cursor, together.
@@ -153,12 +180,14 @@ async fn insert<T: Target>(desk: &Arc<Desk<T>>, letters: Vec<(Seq, Vec<Letter>)>
     Ok(())
 }
 
-/// `<target>/<seq>`, with `/<n>` from 1 where there are several.
-fn ids(name: &str, seq: Seq, letters: &[Letter]) -> Vec<String> {
-    match letters {
-        [_] => vec![format!("{name}/{seq}")],
-        several => (1..=several.len()).map(|n| format!("{name}/{seq}/{n}")).collect(),
-    }
+/// `<target>/<seq>`, with `/<n>` from 1 where there are several; those that have a name of their own, by that.
+fn ids(target: &str, seq: Seq, letters: &[Letter]) -> Vec<String> {
+    let id = |(n, letter): (usize, &Letter)| match &letter.name {
+        Some(name) => format!("{target}/{name}"),
+        None if letters.len() == 1 => format!("{target}/{seq}"),
+        None => format!("{target}/{seq}/{}", n + 1),
+    };
+    letters.iter().enumerate().map(id).collect()
 }
 
 fn delivery(target: &str, seq: Seq, id: String, letter: Letter, now: Time) -> Delivery {
@@ -167,13 +196,14 @@ fn delivery(target: &str, seq: Seq, id: String, letter: Letter, now: Time) -> De
         target: target.to_owned(),
         destination: letter.destination,
         key: letter.key,
+        lane: letter.lane,
         seq,
         payload: letter.payload,
         state: State::Waiting,
         attempts: 0,
         created: now,
         last_try: None,
-        next_try: now,
+        next_try: letter.due.map_or(now, |due| due.max(now)),
         detail: None,
     }
 }

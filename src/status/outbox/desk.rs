@@ -1,7 +1,7 @@
-use super::Target;
 use super::bell::Bell;
 use super::composer::{self, Composer};
 use super::sender::Sender;
+use super::{Outcome, Pace, Target};
 use crate::clock::Clock;
 use crate::db::{Db, DbError, outbox};
 use crate::hub::Hub;
@@ -131,6 +131,15 @@ pub(super) struct Counter {
     pub(super) limiter: Option<DefaultDirectRateLimiter>,
     /// How often in a row nothing could be handed over.
     failures: Mutex<u32>,
+    away: Mutex<Away>,
+}
+
+/// What is known of a destination that could not be used as a whole.
+#[derive(Default)]
+struct Away {
+    /// How often in a row.
+    tries: i32,
+    until: Option<Time>,
 }
 
 impl<T: Target> Desk<T> {
@@ -147,11 +156,17 @@ impl<T: Target> Desk<T> {
             bell: Bell::new(),
             limiter: self.target.pace().quota.map(DefaultDirectRateLimiter::direct),
             failures: Mutex::default(),
+            away: Mutex::default(),
         });
         self.counters().insert(destination.to_owned(), Arc::clone(&counter));
         let (desk, kept) = (Arc::clone(self), Arc::clone(&counter));
         self.senders.start(destination, policy(), move |_, gauges| Sender::new(desk, kept, gauges.clone()));
         counter
+    }
+
+    /// Somebody wants it tried now, whatever was away before.
+    pub(super) fn try_now(&self) {
+        self.counters().values().for_each(|counter| *counter.away() = Away::default());
     }
 
     /// Shows the target's backlog anew.
@@ -216,6 +231,27 @@ impl<T: Target> Desk<T> {
 }
 
 impl Counter {
+    /// When the destination may be tried again, if it is away.
+    pub(super) fn away_until(&self) -> Option<Time> {
+        self.away().until
+    }
+
+    /// Notes what an attempt tells of the destination; until when it is left alone, if it is away.
+    pub(super) fn note(&self, outcomes: &[Outcome], now: Time, pace: &Pace) -> Option<Time> {
+        let mut away = self.away();
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Away { .. })) {
+            let tries = away.tries.saturating_add(1);
+            *away = Away { tries, until: Some(now + pace.backoff.after(tries)) };
+        } else if outcomes.iter().any(|outcome| !matches!(outcome, Outcome::Left)) {
+            *away = Away::default();
+        }
+        away.until
+    }
+
+    fn away(&self) -> MutexGuard<'_, Away> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failures(&self) -> MutexGuard<'_, u32> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }

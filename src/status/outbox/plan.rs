@@ -1,56 +1,63 @@
 //! Which of the waiting deliveries of a destination come next. Pure.
 
 use super::Pace;
-use crate::db::outbox::{Delivery, State};
+use crate::db::outbox::Waiting;
 use crate::model::Time;
 use std::collections::HashSet;
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
     /// A newer one of their key waits as well.
-    pub(super) superseded: Vec<Delivery>,
+    pub(super) superseded: Vec<String>,
     pub(super) next: Next,
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
-    Send(Vec<Delivery>),
+    /// By their ids.
+    Send(Vec<String>),
     /// Nothing is due before then.
     WaitUntil(Time),
     Nothing,
 }
 
 /// `waiting` is what is unfinished, oldest first.
-pub(super) fn plan(waiting: Vec<Delivery>, now: Time, pace: &Pace) -> Plan {
+pub(super) fn plan(waiting: Vec<Waiting>, now: Time, pace: &Pace) -> Plan {
     let (waiting, superseded) = newest_of_each_key(waiting);
-    let Some(soonest) = soonest(&waiting, pace.ordered) else {
-        return Plan { superseded, next: Next::Nothing };
+    let due = |waiting: &Waiting| waiting.next_try <= now;
+    let (soonest, batch): (Option<Time>, Vec<Waiting>) = if pace.ordered {
+        let first = waiting.first().map(|first| first.next_try);
+        (first, waiting.into_iter().take_while(due).take(pace.batch).collect())
+    } else {
+        let waiting = first_of_each_lane(waiting);
+        let soonest = waiting.iter().map(|waiting| waiting.next_try).min();
+        let due: Vec<Waiting> = waiting.into_iter().filter(due).collect();
+        let event = due.first().map(|first| first.seq).filter(|_| pace.by_event);
+        let together = |waiting: &Waiting| event.is_none_or(|event| event == waiting.seq);
+        (soonest, due.into_iter().filter(together).take(pace.batch).collect())
     };
-    if soonest > now {
-        return Plan { superseded, next: Next::WaitUntil(soonest) };
-    }
-    let due = |delivery: &Delivery| delivery.next_try <= now;
-    let batch = match pace.ordered {
-        true => waiting.into_iter().take_while(due).take(pace.batch).collect(),
-        false => waiting.into_iter().filter(due).take(pace.batch).collect(),
+    let next = match soonest {
+        None => Next::Nothing,
+        Some(soonest) if batch.is_empty() => Next::WaitUntil(soonest),
+        Some(_) => Next::Send(batch.into_iter().map(|waiting| waiting.id).collect()),
     };
-    Plan { superseded, next: Next::Send(batch) }
+    Plan { superseded, next }
 }
 
-fn soonest(waiting: &[Delivery], ordered: bool) -> Option<Time> {
-    let mut tries = waiting.iter().map(|delivery| delivery.next_try);
-    if ordered { tries.next() } else { tries.min() }
+/// Those without a lane, and of each lane the oldest.
+fn first_of_each_lane(waiting: Vec<Waiting>) -> Vec<Waiting> {
+    let mut lanes = HashSet::new();
+    let first = |waiting: &Waiting| waiting.lane.as_ref().is_none_or(|lane| lanes.insert(lane.clone()));
+    waiting.into_iter().filter(first).collect()
 }
 
-fn newest_of_each_key(waiting: Vec<Delivery>) -> (Vec<Delivery>, Vec<Delivery>) {
+fn newest_of_each_key(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<String>) {
     let mut seen = HashSet::new();
     let (mut newest, mut superseded) = (Vec::new(), Vec::new());
-    for delivery in waiting.into_iter().rev() {
-        match &delivery.key {
-            Some(key) if !seen.insert(key.clone()) => {
-                superseded.push(Delivery { state: State::Superseded, ..delivery });
-            }
-            _ => newest.push(delivery),
+    for waiting in waiting.into_iter().rev() {
+        match &waiting.key {
+            Some(key) if !seen.insert(key.clone()) => superseded.push(waiting.id),
+            _ => newest.push(waiting),
         }
     }
     newest.reverse();
@@ -67,6 +74,7 @@ mod tests {
     fn pace(ordered: bool) -> Pace {
         Pace {
             batch: 2,
+            by_event: false,
             gather: Duration::ZERO,
             ordered,
             quota: None,
@@ -76,26 +84,20 @@ mod tests {
         }
     }
 
-    fn delivery(id: &str, key: Option<&str>, next_try: i64) -> Delivery {
-        Delivery {
+    fn delivery(id: &str, key: Option<&str>, next_try: i64) -> Waiting {
+        Waiting {
             id: id.to_owned(),
-            target: "t".to_owned(),
-            destination: "d".to_owned(),
             key: key.map(str::to_owned),
+            lane: None,
             seq: 1,
-            payload: serde_json::Value::Null,
-            state: State::Waiting,
-            attempts: 0,
-            created: Time(0),
-            last_try: None,
             next_try: Time(next_try),
-            detail: None,
+            left: false,
         }
     }
 
     fn ids(next: &Next) -> Vec<&str> {
         match next {
-            Next::Send(batch) => batch.iter().map(|delivery| delivery.id.as_str()).collect(),
+            Next::Send(batch) => batch.iter().map(String::as_str).collect(),
             _ => panic!("{next:?}"),
         }
     }
@@ -126,8 +128,29 @@ mod tests {
         ];
         let Plan { superseded, next } = plan(waiting, Time(0), &pace(true));
         assert_eq!(ids(&next), ["other", "success"]);
-        assert_eq!((superseded[0].id.as_str(), superseded[0].state), ("pending", State::Superseded));
-        assert_eq!(superseded.len(), 1);
+        assert_eq!(superseded, ["pending"]);
+    }
+
+    #[test]
+    fn the_oldest_of_a_lane_holds_up_its_lane_and_no_other() {
+        let on = |lane: &str, waiting: Waiting| Waiting { lane: Some(lane.to_owned()), ..waiting };
+        let waiting = vec![
+            on("ann", delivery("a1", None, 50)),
+            on("ann", delivery("a2", None, 0)),
+            on("bob", delivery("b1", None, 0)),
+            on("bob", delivery("b2", None, 0)),
+        ];
+        assert_eq!(ids(&plan(waiting.clone(), Time(10), &pace(false)).next), ["b1"]);
+        assert_eq!(ids(&plan(waiting.clone(), Time(50), &pace(false)).next), ["a1", "b1"]);
+        assert_eq!(plan(waiting[..2].to_vec(), Time(10), &pace(false)).next, Next::WaitUntil(Time(50)));
+    }
+
+    #[test]
+    fn what_one_event_made_goes_together_if_that_is_wanted() {
+        let of = |seq: i64, id: &str| Waiting { seq, ..delivery(id, None, 0) };
+        let waiting = vec![of(1, "a"), of(2, "b"), of(1, "c")];
+        let pace = Pace { by_event: true, batch: 9, ..pace(false) };
+        assert_eq!(ids(&plan(waiting, Time(0), &pace).next), ["a", "c"]);
     }
 
     #[test]

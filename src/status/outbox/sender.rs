@@ -1,7 +1,7 @@
 use super::desk::{Counter, Desk};
 use super::plan::{Next, Plan, plan};
 use super::{Outcome, Pace, Target};
-use crate::db::outbox::{Delivery, State};
+use crate::db::outbox::{Delivery, State, Waiting};
 use crate::db::{DbError, outbox};
 use crate::model::*;
 use crate::supervise::Gauges;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How many unfinished deliveries are looked at, at least, to find those that are due or superseded.
 ///
 /// A newer one of a key beyond them is sent later instead, so the far side ends in the same state.
-const LOOK_AHEAD: usize = 50;
+const LOOK_AHEAD: usize = 1000;
 /// Error texts of far sides are kept up to this many characters.
 const DETAIL: usize = 2000;
 
@@ -62,18 +62,22 @@ async fn send_all<T: Target>(desk: Arc<Desk<T>>, counter: Arc<Counter>, gauges: 
         gauges.backlog.store(waiting.len() as u64, Ordering::Relaxed);
         let closing = desk.closing.load(Ordering::SeqCst);
         if closing && rung > last_rung {
-            waiting.iter_mut().for_each(|delivery| hurry(delivery, desk.clock.now()));
+            waiting.iter_mut().for_each(|waiting| hurry(waiting, desk.clock.now()));
         }
         last_rung = rung;
+        if let Some(until) = counter.away_until().filter(|until| *until > desk.clock.now() && !waiting.is_empty()) {
+            rest_until(&desk, &counter, rung, until).await;
+            continue;
+        }
         if idle && !waiting.is_empty() && !closing && !pace.gather.is_zero() {
             idle = false;
             gather(&desk, &counter, &pace).await;
             continue;
         }
         let Plan { superseded, next } = plan(waiting, desk.clock.now(), &pace);
-        let written = match write(&desk, superseded).await {
+        let written = match supersede(&desk, superseded).await {
             Ok(()) => match next {
-                Next::Send(batch) => send(&desk, &counter, &pace, batch).await,
+                Next::Send(ids) => send(&desk, &counter, &pace, ids).await,
                 Next::WaitUntil(time) => {
                     rest_until(&desk, &counter, rung, time).await;
                     Ok(())
@@ -94,7 +98,7 @@ async fn send_all<T: Target>(desk: Arc<Desk<T>>, counter: Arc<Counter>, gauges: 
     }
 }
 
-async fn unfinished<T: Target>(desk: &Desk<T>, counter: &Counter, pace: &Pace) -> Result<Vec<Delivery>, DbError> {
+async fn unfinished<T: Target>(desk: &Desk<T>, counter: &Counter, pace: &Pace) -> Result<Vec<Waiting>, DbError> {
     let (name, destination) = (desk.target.name().to_owned(), counter.destination.clone());
     let limit = i64::try_from(pace.batch.max(LOOK_AHEAD)).unwrap_or(i64::MAX);
     desk.db.read(move |conn| outbox::unfinished(conn, &name, &destination, limit)).await
@@ -111,10 +115,11 @@ async fn gather<T: Target>(desk: &Desk<T>, counter: &Counter, pace: &Pace) {
     let _ = tokio::time::timeout(pace.gather, ends).await;
 }
 
-/// At the end what only waits for its turn is offered once more, at each ring; what has failed keeps its pause.
-fn hurry(delivery: &mut Delivery, now: Time) {
-    if delivery.state == State::Waiting {
-        delivery.next_try = delivery.next_try.min(now);
+/// At the end what was not taken is offered once more, at each ring; what has failed keeps its pause, and what is held
+/// back is.
+fn hurry(waiting: &mut Waiting, now: Time) {
+    if waiting.left {
+        waiting.next_try = waiting.next_try.min(now);
     }
 }
 
@@ -125,6 +130,13 @@ async fn rest_until<T: Target>(desk: &Desk<T>, counter: &Counter, rung: u64, tim
     let _ = tokio::time::timeout(time.since(desk.clock.now()), counter.bell.rest()).await;
 }
 
+async fn supersede<T: Target>(desk: &Desk<T>, ids: Vec<String>) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    desk.db.write(move |conn| outbox::supersede(conn, &ids)).await
+}
+
 async fn write<T: Target>(desk: &Desk<T>, deliveries: Vec<Delivery>) -> Result<(), DbError> {
     if deliveries.is_empty() {
         return Ok(());
@@ -133,12 +145,8 @@ async fn write<T: Target>(desk: &Desk<T>, deliveries: Vec<Delivery>) -> Result<(
 }
 
 /// One attempt for a batch.
-async fn send<T: Target>(
-    desk: &Desk<T>,
-    counter: &Counter,
-    pace: &Pace,
-    waiting: Vec<Delivery>,
-) -> Result<(), DbError> {
+async fn send<T: Target>(desk: &Desk<T>, counter: &Counter, pace: &Pace, ids: Vec<String>) -> Result<(), DbError> {
+    let waiting = desk.db.read(move |conn| outbox::by_ids(conn, &ids)).await?;
     if let Some(limiter) = &counter.limiter {
         limiter.until_ready().await;
     }
@@ -153,6 +161,7 @@ async fn send<T: Target>(
     });
 
     let now = desk.clock.now();
+    let away_until = counter.note(&outcomes, now, pace);
     let taken = outcomes.iter().any(|outcome| !matches!(outcome, Outcome::Left));
     let pause = match taken {
         true if desk.closing.load(Ordering::SeqCst) => Duration::ZERO,
@@ -166,7 +175,7 @@ async fn send<T: Target>(
         .zip(&waiting)
         .map(|((sent, outcome), before)| match outcome {
             Outcome::Left => left(before, now, pause),
-            outcome => ended(sent, outcome, now, pace),
+            outcome => ended(sent, outcome, now, away_until, pace),
         })
         .collect();
     write(desk, ended.clone()).await?;
@@ -188,15 +197,22 @@ fn begun(waiting: &Delivery, now: Time, pace: &Pace) -> Delivery {
 
 fn left(before: &Delivery, now: Time, pause: Duration) -> Delivery {
     let state = if before.attempts == 0 { State::Waiting } else { State::Retrying };
-    Delivery { state, next_try: now + pause, ..before.clone() }
+    Delivery { state, last_try: Some(now), next_try: now + pause, ..before.clone() }
 }
 
-fn ended(sent: Delivery, outcome: Outcome, now: Time, pace: &Pace) -> Delivery {
+/// `away_until` is when the destination is tried again, if it is away.
+fn ended(sent: Delivery, outcome: Outcome, now: Time, away_until: Option<Time>, pace: &Pace) -> Delivery {
     match outcome {
         Outcome::Delivered { answer } => Delivery { state: State::Delivered, detail: answer.map(short), ..sent },
         Outcome::ForGood { error } => Delivery { state: State::Dead, detail: Some(short(error)), ..sent },
-        Outcome::ForNow { error, .. } if pace.give_up.is_some_and(|limit| now.since(sent.created) >= limit) => {
+        Outcome::ForNow { error, .. } | Outcome::Away { error }
+            if pace.give_up.is_some_and(|limit| now.since(sent.created) >= limit) =>
+        {
             Delivery { state: State::Dead, detail: Some(short(error)), ..sent }
+        }
+        Outcome::Away { error } => {
+            let next_try = away_until.unwrap_or(now);
+            Delivery { state: State::Retrying, next_try, detail: Some(short(error)), ..sent }
         }
         Outcome::ForNow { error, retry_after } => {
             let pause = pace.backoff.after(sent.attempts).max(retry_after.unwrap_or_default());
@@ -221,7 +237,7 @@ async fn tell<T: Target>(
     outcomes: impl Iterator<Item = Outcome>,
 ) {
     let first_error = ended.iter().zip(outcomes).find_map(|(_, outcome)| match outcome {
-        Outcome::ForNow { error, .. } => Some(error),
+        Outcome::ForNow { error, .. } | Outcome::Away { error } => Some(error),
         Outcome::Delivered { .. } | Outcome::ForGood { .. } | Outcome::Left => None,
     });
     match first_error {

@@ -29,7 +29,7 @@ pub trait Target: Send + Sync + 'static {
     /// Reads what `compose` needs. What it sees is at least as new as the event.
     fn gather(&self, conn: &mut Conn, fact: &Stored) -> Result<Self::Facts, DbError>;
 
-    /// What is to be sent because of this event, in order.
+    /// What is to be sent because of this event, in order. No connection to the database is held meanwhile.
     ///
     /// A new target is given the newest event's number with `ConfigReloaded`, so that it can introduce itself.
     fn compose(&self, fact: &Stored, facts: Self::Facts) -> Vec<Letter>;
@@ -37,6 +37,11 @@ pub trait Target: Send + Sync + 'static {
     /// What is to be sent at a clean stop, besides what is still waiting.
     fn farewell(&self, _conn: &mut Conn, _at: Time) -> Result<Vec<Letter>, DbError> {
         Ok(Vec::new())
+    }
+
+    /// What people should know of its own doing, for the page of the supervision tree; `None` while all is well.
+    fn complaint(&self) -> Option<String> {
+        None
     }
 
     /// Told the place of a delivery among all of this target: from 1, without gaps. For receivers that count.
@@ -55,7 +60,22 @@ pub struct Letter {
     pub destination: String,
     /// Only the newest unsent letter of a key is sent.
     pub key: Option<String>,
+    /// Letters of a lane arrive in order: none is tried before all older ones are delivered or given up. It is for targets
+    /// that are not [`Pace::ordered`] as a whole.
+    pub lane: Option<String>,
+    /// It is held back until then; `None` sends it at once.
+    pub due: Option<Time>,
+    /// What tells it from all others of its target; `None` is the event with its place among those the event makes. Where
+    /// several events might make it, one of them does.
+    pub name: Option<String>,
     pub payload: Value,
+}
+
+impl Letter {
+    /// One that goes out at once, and minds no other.
+    pub fn new(destination: impl Into<String>, payload: Value) -> Letter {
+        Letter { destination: destination.into(), key: None, lane: None, due: None, name: None, payload }
+    }
 }
 
 /// What became of an attempt.
@@ -65,6 +85,8 @@ pub enum Outcome {
     Delivered { answer: Option<String> },
     /// Worth another try, after the back-off and no sooner than the far side asked for.
     ForNow { error: String, retry_after: Option<Duration> },
+    /// The destination as a whole cannot be used: nothing is sent there for a while, which grows with every such try.
+    Away { error: String },
     /// Trying again would not help.
     ForGood { error: String },
     /// The far side did not take it this time; it waits on, and this was no attempt.
@@ -83,6 +105,8 @@ impl Outcome {
 pub struct Pace {
     /// At most so many are handed over at once.
     pub batch: usize,
+    /// Only what one event made is handed over at once, so that a kill leaves no more than that in doubt.
+    pub by_event: bool,
     /// How long to wait for company after the first delivery of an idle time.
     pub gather: Duration,
     /// Nothing overtakes a delivery that has to be tried again.

@@ -204,7 +204,7 @@ impl StatusPush {
             Far::Function(_) => "serverPushCb",
             Far::File(_) => "file",
         };
-        Letter { destination: destination.to_owned(), key: None, payload }
+        Letter::new(destination, payload)
     }
 }
 
@@ -219,6 +219,7 @@ impl Target for StatusPush {
     fn pace(&self) -> Pace {
         Pace {
             batch: BATCH,
+            by_event: false,
             gather: self.buffer_delay,
             ordered: true,
             quota: None,

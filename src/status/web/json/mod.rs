@@ -210,7 +210,7 @@ pub async fn supervision(request: HttpRequest, viewer: Viewer) -> Result<HttpRes
     let internals = viewer.may(Action::ShowInternals, Subject::Nothing).await.is_ok();
     let mut reports = viewer.reports();
     if !internals {
-        reports.iter_mut().for_each(|report| report.last_reason = None);
+        reports.iter_mut().for_each(|report| (report.last_reason, report.complaint) = (None, None));
     }
     respond(&request, &viewer, serde_json::to_value(reports).unwrap_or_default(), None).await
 }

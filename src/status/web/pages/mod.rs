@@ -26,7 +26,6 @@ mod change_view;
 mod force_form;
 mod log_end;
 mod progress;
-mod streak;
 mod tab;
 
 use super::fault::Fault;

@@ -26,6 +26,7 @@ struct Row {
     mailbox: usize,
     backlog: u64,
     reason: Option<String>,
+    complaint: Option<String>,
 }
 
 pub async fn page(viewer: Viewer) -> Result<HttpResponse, Fault> {
@@ -52,5 +53,6 @@ fn row(report: Report, detailed: bool, now: Time) -> Row {
         mailbox: report.mailbox,
         backlog: report.backlog,
         reason: report.last_reason.filter(|_| detailed),
+        complaint: report.complaint.filter(|_| detailed),
     }
 }

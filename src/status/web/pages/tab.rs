@@ -2,9 +2,9 @@
 //!
 //! Live pages say it in their content as well (`data-title`), so that it changes with it.
 
-use super::streak;
 use crate::model::*;
 use crate::render::words;
+use crate::status::streak;
 
 /// `2 red, 1 building · Waterfall`, by the last build of each builder on the page and how many run there.
 pub fn overview<'a>(title: &str, last: impl Iterator<Item = &'a Build>, running: usize) -> String {

@@ -12,6 +12,8 @@ const FAR: i64 = 50;
 pub struct Streak {
     /// The oldest of them that was found, without steps.
     pub first: Build,
+    /// The others, newest first, without steps.
+    pub later: Vec<Build>,
     /// How many they are.
     pub length: usize,
     /// The good build before them.
@@ -46,6 +48,7 @@ fn of(builds: Vec<Build>) -> Option<Streak> {
     let read = builds.len();
     let length = builds.iter().take_while(|build| is_bad(build.results)).count();
     let good = builds.get(length).map(|build| build.number);
-    let first = builds.into_iter().take(length).next_back()?;
-    Some(Streak { first, length, good, longer: good.is_none() && read as i64 == FAR })
+    let mut later: Vec<Build> = builds.into_iter().take(length).collect();
+    let first = later.pop()?;
+    Some(Streak { first, later, length, good, longer: good.is_none() && read as i64 == FAR })
 }

@@ -1,0 +1,2 @@
+-- What nothing may overtake: of the deliveries of one lane the oldest goes first.
+ALTER TABLE outbox ADD COLUMN lane TEXT;
