@@ -1,7 +1,7 @@
 //! The `signalbox` command: reads arguments and calls [`signalbox::app`].
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use signalbox::app::{self, Patience, SendChange, Text};
+use signalbox::app::{self, Patience, SendChange, Text, UserCommand, UserOp};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +50,12 @@ enum Command {
     /// While that cannot be reached it is tried again for up to a minute; nothing is added twice. Exits with 0 when the
     /// change is stored, with 1 when it could not be sent, with 2 when the arguments are wrong.
     Sendchange(Box<Sendchange>),
+    /// Add, update, remove or get users of a running Signalbox.
+    ///
+    /// It speaks to a CommandlineUserManager, which c['user_managers'] must have. Authors of changes become users by
+    /// themselves. Exits with 0 when all was done, with 1 when something could not be, with 2 when the arguments are
+    /// wrong.
+    User(Box<User>),
     /// Fill the database with plausible finished builds, to see how large a machine you need.
     Fill {
         basedir: PathBuf,
@@ -126,7 +132,7 @@ struct Sendchange {
     /// How the logfile and the revision file are encoded.
     #[arg(long, default_value = "utf8")]
     encoding: String,
-    /// The version control it comes from; changes do not keep it.
+    /// The version control it comes from: who made the change becomes a user of it.
     #[arg(short = 's', long, value_enum)]
     vc: Option<Vc>,
     /// Say nothing but why it failed.
@@ -134,6 +140,54 @@ struct Sendchange {
     quiet: bool,
     /// The files that changed.
     files: Vec<String>,
+}
+
+#[derive(Args)]
+struct User {
+    /// What to do.
+    #[arg(value_enum, required_unless_present = "op_option")]
+    op: Option<Op>,
+    /// The same, as 0.8 has it.
+    #[arg(long = "op", id = "op_option", value_name = "OP", value_enum, conflicts_with = "op")]
+    op_option: Option<Op>,
+    /// Its user manager.
+    #[arg(short, long, value_name = "HOST:PORT", default_value = "127.0.0.1:9990")]
+    master: String,
+    /// The username of that CommandlineUserManager.
+    #[arg(short, long, value_name = "USER", allow_hyphen_values = true)]
+    username: String,
+    /// Its password.
+    ///
+    /// A missing one is taken from SIGNALBOX_PASSWORD, or asked for on a terminal; both keep it out of the list of
+    /// processes.
+    #[arg(short, long, value_name = "PASS", allow_hyphen_values = true)]
+    passwd: Option<String>,
+    /// update: what the user logs in with where util.UsersAuth decides.
+    #[arg(long = "bb_username", value_name = "NAME", alias = "bb-username", allow_hyphen_values = true)]
+    bb_username: Option<String>,
+    /// update: the password for that, up to 72 bytes; it is stored as a hash.
+    ///
+    /// A missing one is taken from SIGNALBOX_BB_PASSWORD, or asked for on a terminal.
+    #[arg(long = "bb_password", value_name = "PASS", alias = "bb-password", allow_hyphen_values = true)]
+    bb_password: Option<String>,
+    /// remove, get: whom. An identifier with a comma in it stands in double quotes.
+    #[arg(long, value_name = "ID,ID", allow_hyphen_values = true)]
+    ids: Vec<String>,
+    /// add, update: attributes of a user; may be given again for another.
+    ///
+    /// For add, TYPE=VALUE,TYPE=VALUE: the first value is the identifier, unless there is an identifier=ID. For update,
+    /// ID:TYPE=VALUE,TYPE=VALUE; an empty value takes an attribute away, identifier=NEW renames. A comma that no TYPE=
+    /// follows belongs to the value; one that does stands in double quotes: note="a,b=c".
+    #[arg(long = "info", value_name = "[ID:]TYPE=VALUE,TYPE=VALUE", allow_hyphen_values = true)]
+    infos: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Op {
+    Add,
+    Update,
+    Remove,
+    Get,
 }
 
 /// The ones of the manual.
@@ -159,6 +213,7 @@ fn main() -> ExitCode {
         Command::Reconfig(running) => app::reconfig(&running.basedir),
         Command::Stop(running) => app::stop(&running.basedir),
         Command::Sendchange(change) => app::send_change(&(*change).into(), &Patience::usual()),
+        Command::User(user) => app::user(&(*user).into()),
         Command::Fill { basedir, builds } => app::fill(&basedir, builds),
     };
     match outcome {
@@ -191,6 +246,27 @@ impl From<Sendchange> for SendChange {
             vc: given.vc.and_then(|vc| Some(vc.to_possible_value()?.get_name().to_owned())),
             files: given.files,
             quiet: given.quiet,
+        }
+    }
+}
+
+impl From<User> for UserCommand {
+    fn from(given: User) -> UserCommand {
+        let op = match given.op.or(given.op_option).expect("clap asks for one of them") {
+            Op::Add => UserOp::Add,
+            Op::Update => UserOp::Update,
+            Op::Remove => UserOp::Remove,
+            Op::Get => UserOp::Get,
+        };
+        UserCommand {
+            op,
+            master: given.master,
+            username: given.username,
+            passwd: given.passwd,
+            bb_username: given.bb_username,
+            bb_password: given.bb_password,
+            ids: given.ids,
+            infos: given.infos,
         }
     }
 }

@@ -32,3 +32,4 @@ mod supervision;
 mod support;
 mod svn_poller;
 mod times;
+mod users;

@@ -10,4 +10,5 @@ mod outbox;
 mod retention;
 mod schema;
 mod trouble;
+mod users;
 mod writing;

@@ -19,9 +19,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("app", &["model", "clock", "config", "render", "db", "hub", "supervise", "master", "changes", "status"]),
 ];
 
-/// Crates only one place may name.
-const BEHIND_ONE_DOOR: &[(&str, &str)] =
-    &[("diesel", "src/db"), ("actix_web", "src/status/web"), ("starlark", "src/config"), ("handlebars", "src/render")];
+/// Crates that may be named in few places only.
+const BEHIND_A_DOOR: &[(&str, &[&str])] = &[
+    ("diesel", &["src/db"]),
+    ("actix_web", &["src/status/web", "src/status/user_manager/server.rs"]),
+    ("starlark", &["src/config"]),
+    ("handlebars", &["src/render"]),
+];
 
 #[test]
 fn rooms_name_only_the_rooms_above_them() {
@@ -46,9 +50,9 @@ fn crates_stay_behind_their_door() {
     let mut wrong = Vec::new();
     for file in sources() {
         for (number, line) in code_lines(&file) {
-            for (name, door) in BEHIND_ONE_DOOR {
-                if line.contains(&format!("{name}::")) && !file.starts_with(door) {
-                    wrong.push(format!("{}:{number}: only {door} names {name}", file.display()));
+            for (name, doors) in BEHIND_A_DOOR {
+                if line.contains(&format!("{name}::")) && !doors.iter().any(|door| file.starts_with(door)) {
+                    wrong.push(format!("{}:{number}: only {} names {name}", file.display(), doors.join(", ")));
                 }
             }
         }

@@ -37,6 +37,8 @@ const PAGES: &[(&str, &str)] = &[
     ("worker", "/buildslaves/mac-mini"),
     ("changes", "/changes"),
     ("change", "/changes/2"),
+    ("users", "/users"),
+    ("user", "/users/2"),
     ("about", "/about"),
     ("supervision", "/about/supervision"),
     ("deliveries", "/deliveries"),

@@ -199,7 +199,8 @@ async fn without_a_lookup_the_user_database_knows_the_addresses() {
         user("nomail", Some("nomail"), &[("git", "\"Bell, Jörg\" <joerg@example.org>")]),
         user("bad", Some("bad"), &[("email", "not an address\r\nTo: eve@example.org")]),
     ];
-    let add = move |conn: &mut signalbox::db::Conn| people.iter().try_for_each(|one| users::add(conn, one).map(drop));
+    let people = people.map(|one| User { uid: house.db.ids().user(), ..one });
+    let add = move |conn: &mut signalbox::db::Conn| people.iter().try_for_each(|one| users::put(conn, one));
     house.db.write(add).await.unwrap();
     let options = "extraRecipients=['builds@example.org', 'ANN.BELL@EXAMPLE.ORG', 'ann.bell@EXAMPLE.org']";
     let running = start(&house, notifier(&house, folder.path(), server.port, "", options)).await;

@@ -630,7 +630,7 @@ async fn who_may_not_is_sent_to_the_page_that_says_so() {
         let answer = site.get(&path).await;
         assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"), "{path}");
     }
-    for path in ["/deliveries", "/hooks"] {
+    for path in ["/deliveries", "/hooks", "/users"] {
         assert_eq!(site.get(path).await.header("location"), "./authzfail", "{path}");
     }
     assert_eq!(site.get("/json/hooks").await.status, StatusCode::FORBIDDEN);
@@ -670,6 +670,7 @@ async fn only_those_who_log_in_see_pages_where_view_asks_for_it() {
             .replace("{step}", "compile")
             .replace("{log}", "stdio")
             .replace("{worker}", "w1")
+            .replace("{uid}", "1")
             .replace("{rest:.*}", "builders");
         for answer in [site.get(&path).await, site.get_with(&path, &[wrong]).await] {
             let (status, place) = (answer.status, answer.header("location"));

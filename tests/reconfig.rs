@@ -38,7 +38,6 @@ c['slavePortnum'] = 'tcp:0'
 c['workers'].append(worker.Worker('afar', 'hush'))
 c['schedulers'].append(schedulers.Triggerable(name='later', builderNames=['linux']))
 c['change_source'] = changes.PBChangeSource()
-c['user_managers'] = [util.CommandlineUserManager('ada', 'hush', port='tcp:0')]
 c['status'].append(status.HttpStatusPush('http://127.0.0.1:1/'))
 c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
 "
@@ -49,7 +48,6 @@ c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
         "changes/PBChangeSource",
         "master/schedulers/later",
         "master/workers/afar",
-        "status/CommandlineUserManager",
         "status/HttpStatusPush",
         "status/IRC",
     ];

@@ -37,6 +37,12 @@ pub enum Failure {
     /// A change that no server has said it has.
     #[error("{address}: the change was not sent: {why}")]
     NotSent { address: String, why: String },
+    /// What users were wanted to be and are not, each in a sentence.
+    #[error("{}", .0.join("\nsignalbox: "))]
+    Users(Vec<String>),
+    /// A user manager that could not be asked.
+    #[error("{address}: {why}")]
+    UserManager { address: String, why: String },
     /// A part the others need kept dying.
     #[error("{0} kept failing and the others need it; see the log. Nothing stored was lost; starting again is safe")]
     Fallen(String),
@@ -59,6 +65,8 @@ impl Failure {
             | Failure::ReconfigRefused(_)
             | Failure::TooSlow { .. }
             | Failure::NotSent { .. }
+            | Failure::Users(_)
+            | Failure::UserManager { .. }
             | Failure::Fallen(_) => ExitCode::from(1),
         }
     }

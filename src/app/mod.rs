@@ -5,17 +5,20 @@
 
 mod basedir;
 mod failure;
+mod far_end;
 mod janitor;
 mod password;
 mod program;
 mod sections;
 mod send_change;
 mod signals;
+mod user;
 
 pub use failure::Failure;
 pub use program::Program;
 pub use send_change::{Patience, SendChange, Text, send_change};
 pub use signals::{reconfig, stop};
+pub use user::{UserCommand, UserOp, user};
 
 use crate::clock::Clock;
 use crate::config::{self, Catalog, Config, Problems};

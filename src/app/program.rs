@@ -14,11 +14,12 @@ use super::sections::Sections;
 use super::{Failure, load, signals};
 use crate::changes;
 use crate::clock::Clock;
-use crate::config::{Config, Section};
+use crate::config::Config;
 use crate::db::Db;
 use crate::hub::{Hub, StatusHub};
 use crate::master::{self, GetOutlook, Master, Reconfigure, StopNow, WhenShutDown};
 use crate::status;
+use crate::status::user_manager::{self, UserManager};
 use crate::supervise::{Child, Group, Pause, Policy, Strategy, Tree, Vacancy, WhenExhausted};
 use std::path::Path;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ pub struct Program {
     /// What the pages know of them.
     views: watch::Sender<Vec<changes::SourceView>>,
     targets: Sections<status::Running>,
-    /// One for each user manager: nothing listens for them yet.
-    managers: Vec<Vacancy>,
+    /// A place in the tree for each that cannot listen; it is tried again at every reconfig.
+    managers: Sections<Result<UserManager, Vacancy>>,
 }
 
 /// Builds the tree, says where it listens, and runs until a signal ends it or it has fallen.
@@ -110,8 +111,7 @@ impl Program {
         };
         status::announce(&targets_setup);
 
-        let (sources, targets) = (Sections::new(), Sections::new());
-        let managers = Vec::new();
+        let (sources, targets, managers) = (Sections::new(), Sections::new(), Sections::new());
         let mut program = Program {
             tree,
             db,
@@ -128,7 +128,11 @@ impl Program {
         program.wait_for_the_master().await;
         status::settle(&program.targets_setup, &now).await;
         match program.start_missing(&now).into_iter().next() {
-            None => Ok(program),
+            None => {
+                // Nothing else needs them.
+                program.start_managers(&now).iter().for_each(|failure| tracing::error!("{failure}"));
+                Ok(program)
+            }
             Some(failure) => {
                 program.end().await;
                 Err(failure)
@@ -208,19 +212,20 @@ impl Program {
         for gone in self.targets.take_gone(&config.status, |running| !running.is_parked() && running.keeps(titled)) {
             gone.stop(FLUSH_LIMIT).await;
         }
+        let runs = |manager: &Result<UserManager, _>| manager.as_ref().is_ok_and(|manager| !manager.is_parked());
+        for gone in self.managers.take_gone(&config.user_managers, runs).into_iter().flatten() {
+            gone.stop().await;
+        }
         status::settle(&self.targets_setup, &config).await;
         // One that cannot start is tried again at the next reconfig; the others go on.
-        let failures = self.start_missing(&config);
+        let mut failures = self.start_missing(&config);
+        failures.extend(self.start_managers(&config));
         failures.iter().skip(1).for_each(|failure| tracing::error!("{failure}"));
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Starts what is configured and does not run; answers with what could not start.
     fn start_missing(&mut self, config: &Config) -> Vec<Failure> {
-        let vacant = |section: &Arc<Section>| {
-            self.targets_setup.group.vacant(section.short_kind(), "this version cannot start it yet")
-        };
-        self.managers = config.user_managers.iter().map(vacant).collect();
         let mut failures = Vec::new();
         for section in self.sources.missing(&config.change_sources) {
             let add = self.master.addr.clone().recipient();
@@ -237,10 +242,27 @@ impl Program {
         failures
     }
 
+    /// Starts the user managers that do not run; answers with what keeps some from it, which the tree shows too.
+    fn start_managers(&mut self, config: &Config) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        for section in self.managers.missing(&config.user_managers) {
+            let started = user_manager::start(&self.targets_setup, &section).map_err(|error| {
+                let vacancy = self.targets_setup.group.vacant(section.short_kind(), &error.to_string());
+                failures.push(error.into());
+                vacancy
+            });
+            self.managers.add(section, started);
+        }
+        failures
+    }
+
     /// No new builds, running ones interrupted and recorded, targets flushed, everything stored.
     pub async fn end(&mut self) {
         for source in self.sources.take_gone(&[], |_| true) {
             source.stop().await;
+        }
+        for manager in self.managers.take_gone(&[], |_| true).into_iter().flatten() {
+            manager.stop().await;
         }
         if self.master.addr.send(StopNow).await.is_err() {
             tracing::warn!("the master could not end in order; what was under way is repaired at the next start");

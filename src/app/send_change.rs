@@ -9,14 +9,13 @@
 //!
 //! Not here: `https`, for this version has no TLS; the protocol of `PBChangeSource`; the options file.
 
-use super::{Failure, password};
+use super::Failure;
+use super::far_end::{self, ANSWER_LIMIT, address, basic, is_broken_off, shown};
 use crate::changes;
 use crate::config::Secret;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::StatusCode;
 use awc::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use encoding_rs::Encoding;
 use serde_json::{Map, Value};
 use std::fs;
@@ -27,12 +26,6 @@ use url::{Url, form_urlencoded};
 
 /// Where a password may stand that is not to be seen in the list of processes.
 const PASSWORD_VARIABLE: &str = "SIGNALBOX_PASSWORD";
-
-/// How much is read of an answer that tells why not.
-const ANSWER_LIMIT: usize = 64 << 10;
-
-/// How much of it is shown.
-const SHOWN: usize = 300;
 
 /// What is told, as the command line gives it.
 pub struct SendChange {
@@ -55,7 +48,7 @@ pub struct SendChange {
     pub properties: Vec<String>,
     /// Of what is read from files and from standard input.
     pub encoding: String,
-    /// Nothing keeps it, so it is not sent.
+    /// The version control whose author this is: they become a user there.
     pub vc: Option<String>,
     pub files: Vec<String>,
     /// Only failures are worth a word.
@@ -93,16 +86,13 @@ impl Patience {
 
 /// Tells the server at `master` of a change, and returns when it has stored it.
 pub fn send_change(change: &SendChange, patience: &Patience) -> Result<(), Failure> {
-    let address = address(&change.master)?;
+    let address = address(&change.master, &["change_hook", "base"])?;
     let body = form(change)?;
     let authorization = authorization(change.auth.as_deref().unwrap_or_default())?;
     let key = format!("sendchange-{:032x}", rand::random::<u128>());
     let letter = Letter { address, body, authorization, key, quiet: change.quiet };
     actix::System::new().block_on(letter.deliver(patience))?;
     if !change.quiet {
-        if let Some(vc) = &change.vc {
-            tracing::info!("--vc {vc} is not sent: changes do not keep it, and nothing here needs it");
-        }
         println!("change sent successfully");
     }
     Ok(())
@@ -110,34 +100,6 @@ pub fn send_change(change: &SendChange, patience: &Patience) -> Result<(), Failu
 
 fn wrong(option: &'static str, why: impl Into<String>) -> Failure {
     Failure::Argument { option, why: why.into() }
-}
-
-/// Of the hook. What was given is not repeated where somebody may have put a password into it.
-fn address(master: &str) -> Result<Url, Failure> {
-    const EXPECTED: &str = "expected HOST:PORT or http://HOST:PORT/PREFIX";
-    if master.contains('@') {
-        return Err(wrong("master", "a user and a password do not go here, but into --auth"));
-    }
-    let whole = match master.split_once("://") {
-        Some(("http", _)) => master.to_owned(),
-        Some(("https", _)) => {
-            return Err(wrong("master", "https cannot be used, as this version of sendchange has no TLS; use http://"));
-        }
-        Some(_) => return Err(wrong("master", EXPECTED)),
-        None => {
-            let port = master.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-            port.and_then(Result::ok).ok_or_else(|| wrong("master", EXPECTED))?;
-            format!("http://{master}")
-        }
-    };
-    let mut url = Url::parse(&whole).map_err(|cause| wrong("master", format!("{cause}; {EXPECTED}")))?;
-    if url.port() == Some(0) || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("master", EXPECTED));
-    }
-    let mut path = url.path_segments_mut().expect("every http address has a path");
-    path.pop_if_empty().extend(["change_hook", "base"]);
-    drop(path);
-    Ok(url)
 }
 
 /// The fields of the hook, those that were given.
@@ -168,6 +130,7 @@ fn form(change: &SendChange) -> Result<String, Failure> {
         ("revision", &revision),
         ("revlink", &change.revlink),
         ("when", &change.when),
+        ("src", &change.vc),
     ];
     for (name, value) in optional {
         value.iter().for_each(|value| _ = form.append_pair(name, value));
@@ -214,26 +177,10 @@ fn authorization(auth: &str) -> Result<Option<HeaderValue>, Failure> {
     let password = match (user, given) {
         ("", "") => return Ok(None),
         ("", _) => return Err(wrong("auth", "the user is missing; expected USER:PASS or USER")),
-        (user, "") => missing_password(user)?,
+        (user, "") => far_end::missing_password("auth", PASSWORD_VARIABLE, user)?,
         (_, given) => Secret::new(given),
     };
-    let encoded = format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal())));
-    let mut value = HeaderValue::from_str(&encoded).expect("base64 has no letter that a header must not have");
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-fn missing_password(user: &str) -> Result<Secret, Failure> {
-    let mut password = std::env::var(PASSWORD_VARIABLE).ok();
-    if password.is_none() && password::can_ask() {
-        let asked = password::ask(&format!("Password of {user}: "));
-        password = asked.map_err(|cause| wrong("auth", format!("no password: {cause}")))?;
-    }
-    let password = password.filter(|password| !password.is_empty()).ok_or_else(|| {
-        let why = format!("the password is missing; give USER:PASS, set {PASSWORD_VARIABLE}, or type it on a terminal");
-        wrong("auth", why)
-    })?;
-    Ok(Secret::new(password))
+    Ok(Some(basic(user, &password)))
 }
 
 /// The change, made up for the way.
@@ -306,7 +253,7 @@ impl Letter {
         let mut request = client
             .post(self.address.as_str())
             .insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"))
-            .insert_header((USER_AGENT, concat!("signalbox/", env!("CARGO_PKG_VERSION"))))
+            .insert_header((USER_AGENT, far_end::USER_AGENT))
             .insert_header(("Idempotency-Key", self.key.as_str()));
         if let Some(authorization) = &self.authorization {
             request = request.insert_header((AUTHORIZATION, authorization.clone()));
@@ -359,64 +306,9 @@ impl Letter {
     }
 }
 
-/// Whether the connection failed in the middle of the answer, rather than that the answer is none.
-fn is_broken_off(cause: &dyn std::error::Error) -> bool {
-    cause.source().is_some_and(|source| source.is::<io::Error>())
-}
-
-/// Fit for a line of a terminal.
-fn shown(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let line = text.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    line.take(SHOWN).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_leads_to_the_hook() {
-        for (master, hook) in [
-            ("127.0.0.1:8010", "http://127.0.0.1:8010/change_hook/base"),
-            ("localhost:80", "http://localhost/change_hook/base"),
-            ("[::1]:8010", "http://[::1]:8010/change_hook/base"),
-            ("http://build.example.org", "http://build.example.org/change_hook/base"),
-            ("http://build.example.org/bb/", "http://build.example.org/bb/change_hook/base"),
-            ("http://build.example.org:81/a/b", "http://build.example.org:81/a/b/change_hook/base"),
-        ] {
-            assert_eq!(address(master).unwrap().as_str(), hook, "{master}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused_and_no_password_shown() {
-        let masters = [
-            "",
-            ":",
-            "host",
-            "host:",
-            "host:0",
-            "host:x",
-            "host:80/x",
-            ":8010",
-            "[::1]",
-            "ftp://host:1",
-            "http://",
-            "http://host:0",
-            "http://host:70000",
-            "http://host/?a",
-            "http://host/#a",
-            "http://ann:hush@host:1",
-            "ann:hush@host:1",
-            "https://host",
-        ];
-        for master in masters {
-            let said = address(master).map(String::from).map_err(|failure| failure.to_string()).unwrap_err();
-            assert!(said.starts_with("--master: ") && !said.contains("hush"), "{master}: {said}");
-            assert_eq!(said.contains("TLS"), master.starts_with("https"), "{master}: {said}");
-        }
-    }
 
     #[test]
     fn properties_are_split_at_their_first_colon() {
@@ -425,11 +317,5 @@ mod tests {
         for wrong in ["a", ":b", ""] {
             assert!(properties(&[wrong.to_owned()]).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn answers_are_shown_on_one_line() {
-        assert_eq!(shown(b" a\x1b[31m\r\nb \xff\n"), "a [31m  b \u{fffd}");
-        assert_eq!(shown(&[b'x'; 1000]).len(), SHOWN);
     }
 }

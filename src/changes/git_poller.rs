@@ -29,7 +29,7 @@ use super::polling::{self, About, Desk, Poll, PollError};
 use super::source::Running;
 use crate::config::Arg;
 use crate::master::{AddChange, Setup};
-use crate::model::Change;
+use crate::model::{Change, Vcs};
 use crate::supervise::Group;
 use actix::prelude::*;
 use clone::Clone as LocalClone;
@@ -43,6 +43,7 @@ use std::sync::Arc;
 pub fn start(setup: &Setup, group: &Group, config: &Arc<Config>, add: Recipient<AddChange>) -> Running {
     let about = About {
         kind: "GitPoller",
+        vcs: Vcs::Git,
         name: config.name.clone(),
         description: config.description(),
         shown_url: config.shown_url.clone(),

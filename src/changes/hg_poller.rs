@@ -32,7 +32,7 @@ pub use options::{Config, KIND};
 use super::polling::{self, About, Desk, Poll, PollError};
 use super::source::Running;
 use crate::master::{AddChange, Setup};
-use crate::model::Change;
+use crate::model::{Change, Vcs};
 use crate::supervise::Group;
 use actix::prelude::*;
 use changesets::Changeset;
@@ -44,6 +44,7 @@ use std::sync::Arc;
 pub fn start(setup: &Setup, group: &Group, config: &Arc<Config>, add: Recipient<AddChange>) -> Running {
     let about = About {
         kind: "HgPoller",
+        vcs: Vcs::Hg,
         name: config.name.clone(),
         description: config.description(),
         shown_url: config.shown_url.clone(),

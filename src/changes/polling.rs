@@ -8,7 +8,7 @@ use super::source::{Running, Shared, SourceStatus};
 use crate::clock::Clock;
 use crate::db::{Conn, Db, DbError, state};
 use crate::master::{AddChange, Refused, Setup};
-use crate::model::{Change, Origin, Time};
+use crate::model::{Change, Origin, Time, Vcs};
 use crate::supervise::{Group, Pause, Policy, WhenExhausted};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 pub(super) struct About {
     /// `GitPoller`.
     pub kind: &'static str,
+    /// What the authors are users of.
+    pub vcs: Vcs,
     /// Under this it keeps how far it has read.
     pub name: String,
     /// 0.8's sentence.
@@ -201,7 +203,7 @@ impl Desk {
         // Its name may hold a password.
         let origin = Origin::Poller(format!("{} {}", self.about.kind, self.about.shown_url));
         let change = Change { origin: Some(origin), ..change };
-        let order = AddChange { change, state: puts.clone() };
+        let order = AddChange { change, vcs: Some(self.about.vcs), state: puts.clone() };
         // A task of its own: should the actor fall meanwhile, its successor waits for this answer before it reads.
         let answer = actix::spawn(async move {
             let answer = add.send(order).await;

@@ -30,7 +30,7 @@ pub use options::{Config, KIND};
 use super::polling::{self, About, Desk, Poll, PollError};
 use super::source::Running;
 use crate::master::{AddChange, Setup};
-use crate::model::Change;
+use crate::model::{Change, Vcs};
 use crate::supervise::Group;
 use actix::prelude::*;
 use progress::{Cache, Progress};
@@ -43,6 +43,7 @@ use xml::{Info, Revision};
 pub fn start(setup: &Setup, group: &Group, config: &Arc<Config>, add: Recipient<AddChange>) -> Running {
     let about = About {
         kind: "SVNPoller",
+        vcs: Vcs::Svn,
         name: config.name.clone(),
         description: config.description(),
         shown_url: config.shown_url.clone(),

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// In the order of the manual.
-pub(super) const KINDS: [Kind; 49] = [
+pub(super) const KINDS: [Kind; 48] = [
     kind("util.BuilderConfig", &["name", "slavename", "slavenames", "builddir"], builder),
     kind("util.BuildFactory", &["steps"], factory),
     kind("util.Interpolate", &["fmtstring", "*args"], ignored),
@@ -34,7 +34,6 @@ pub(super) const KINDS: [Kind; 49] = [
     kind("util.CodebaseParameter", &["codebase"], codebase),
     kind("util.RevlinkMatch", &["repo_urls", "revlink"], revlink),
     kind("util.RevlinkMultiplexer", &["*revlinks"], revlink),
-    kind("util.CommandlineUserManager", &["username", "passwd", "port"], user_manager),
     kind("util.AuthorizedKeysManhole", &["port", "keyfile"], ignored),
     kind("util.PasswordManhole", &["port", "username", "password"], ignored),
     kind("util.TelnetManhole", &["port", "username", "password"], ignored),
@@ -110,14 +109,6 @@ fn revlink(section: &Section, problems: &mut Problems) {
         }
     }
     options.ignored("$function");
-    options.finish();
-}
-
-fn user_manager(section: &Section, problems: &mut Problems) {
-    let mut options = section.read(problems);
-    options.required_text("username");
-    options.required_secret("passwd");
-    options.required_port("port");
     options.finish();
 }
 

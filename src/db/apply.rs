@@ -42,10 +42,11 @@ pub(super) fn event(conn: &mut Conn, at: Time, event: &Event, texts: &Texts) -> 
         Event::SlaveDisconnected { slave } => worker_rows::disconnected(conn, slave, at),
         Event::SlavePaused { slave } => worker_rows::paused(conn, slave, true),
         Event::SlaveUnpaused { slave } => worker_rows::paused(conn, slave, false),
-        // Told to those who watch; users are written by `users`, which alone sees their passwords.
+        // Told to those who watch; users are written beside their events by `users`, which alone sees their passwords.
         Event::TargetState { .. }
         | Event::DeliveryState { .. }
         | Event::UserChanged { .. }
+        | Event::UserRemoved { .. }
         | Event::ConfigReloaded { .. } => Ok(()),
     }
 }

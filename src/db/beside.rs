@@ -1,6 +1,7 @@
 //! What goes into the transaction of some events beside them.
 
-use super::{Conn, DbError, inbox, state};
+use super::{Conn, DbError, inbox, state, users};
+use crate::model::User;
 
 /// Stored if its events are, and only then.
 #[derive(Clone, Debug)]
@@ -9,6 +10,10 @@ pub enum Beside {
     State(state::Put),
     /// The request of a change hook that the events come from.
     Hook(inbox::Received),
+    /// Somebody as they are from now on, the hash of their password included.
+    User(User),
+    /// The uid of somebody who is no user any more.
+    NoUser(i64),
 }
 
 impl From<state::Put> for Beside {
@@ -22,6 +27,8 @@ impl Beside {
         match self {
             Beside::State(put) => state::put(conn, put),
             Beside::Hook(received) => inbox::put(conn, received),
+            Beside::User(user) => users::put(conn, user),
+            Beside::NoUser(uid) => users::remove(conn, *uid).map(drop),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! High-water marks, so that no number is given twice when the newest of something has been deleted.
 //!
-//! Only the janitor writes them, in the transaction that deletes; as long as nothing is deleted, the highest number
+//! Whoever deletes writes them, in the same transaction: the janitor, and [`users`](super::users). As long as nothing is deleted, the highest number
 //! stored is mark enough. Build numbers need none: a builder's newest build is never deleted.
 
 use super::DbError;
@@ -12,6 +12,7 @@ pub const CHANGE: &str = "change";
 pub const BUILDSET: &str = "buildset";
 pub const REQUEST: &str = "request";
 pub const LOG: &str = "log";
+pub const USER: &str = "user";
 
 /// The highest number ever seen under this name at the last deletion; 0 if there was none.
 pub fn get(conn: &mut Conn, name: &str) -> Result<i64, DbError> {

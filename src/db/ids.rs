@@ -18,6 +18,7 @@ pub struct Ids {
     request: AtomicI64,
     log: AtomicI64,
     hook_request: AtomicI64,
+    user: AtomicI64,
     /// The next number by builder.
     builds: Mutex<HashMap<String, i64>>,
 }
@@ -30,6 +31,7 @@ impl Ids {
         let request = requests::table.select(max(requests::id)).first(conn.engine()?)?;
         let log = logs::table.select(max(logs::id)).first(conn.engine()?)?;
         let hook_request = hook_requests::table.select(max(hook_requests::id)).first(conn.engine()?)?;
+        let user = users::table.select(max(users::uid)).first(conn.engine()?)?;
         let names: Vec<(i64, String)> = builders::table.select((builders::id, builders::name)).load(conn.engine()?)?;
         let mut next = HashMap::new();
         for (id, name) in names {
@@ -49,6 +51,7 @@ impl Ids {
             log: mark(log, counters::get(conn, counters::LOG)?),
             // The newest is never deleted.
             hook_request: mark(hook_request, 0),
+            user: mark(user, counters::get(conn, counters::USER)?),
             builds: Mutex::new(next),
         })
     }
@@ -72,6 +75,11 @@ impl Ids {
     /// For a request of a change hook.
     pub fn hook_request(&self) -> i64 {
         self.hook_request.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The uid of a new user.
+    pub fn user(&self) -> i64 {
+        self.user.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The next build number of this builder, from 0; without gaps as long as every number drawn is recorded.

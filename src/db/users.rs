@@ -1,10 +1,13 @@
 //! The user database (`reference/manual/concepts.rst`, User Objects).
+//!
+//! Whoever writes here does so [beside](super::Beside) the event that tells of it, and one at a time: what a user lacks
+//! is read before, and must still be so when it is written.
 
-use super::DbError;
 use super::columns::{clean, clean_option};
 use super::engine::{Conn, each, kept};
 use super::schema::{user_attributes, users};
-use crate::model::User;
+use super::{DbError, counters};
+use crate::model::{EMAIL, User, Vcs};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,10 +20,22 @@ struct Row {
     bb_password: Option<String>,
 }
 
-/// Everybody, in the order they were added.
-pub fn all(conn: &mut Conn) -> Result<Vec<User>, DbError> {
-    let rows = users::table.order(users::uid).select(Row::as_select()).load(conn.engine()?)?;
-    let triples: Vec<(i64, String, String)> = user_attributes::table.load(conn.engine()?)?;
+/// As many of those with one attribute are looked at for the one who was there first.
+const ALIKE: i64 = 1_000;
+
+/// Those with uids above `after`, in the order they were added, at most `count`.
+pub fn after(conn: &mut Conn, after: i64, count: i64) -> Result<Vec<User>, DbError> {
+    let rows: Vec<Row> = users::table
+        .filter(users::uid.gt(after))
+        .order(users::uid)
+        .limit(count.max(0))
+        .select(Row::as_select())
+        .load(conn.engine()?)?;
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Ok(Vec::new());
+    };
+    let triples: Vec<(i64, String, String)> =
+        user_attributes::table.filter(user_attributes::uid.between(first.uid, last.uid)).load(conn.engine()?)?;
     Ok(with_attributes(rows, triples))
 }
 
@@ -50,68 +65,75 @@ pub fn by_username(conn: &mut Conn, username: &str) -> Result<Option<User>, DbEr
     one(conn, row)
 }
 
-/// The first user who has this attribute: `("git", "Ann <ann@example.org>")`.
-pub fn by_attribute(conn: &mut Conn, kind: &str, value: &str) -> Result<Option<User>, DbError> {
-    let uid: Option<i64> = user_attributes::table
-        .filter(user_attributes::kind.eq(kind))
-        .filter(user_attributes::value.eq(value))
-        .order(user_attributes::uid)
-        .select(user_attributes::uid)
-        .first(conn.engine()?)
-        .optional()?;
-    match uid {
-        Some(uid) => by_uid(conn, uid),
-        None => Ok(None),
-    }
-}
-
-/// Who a change's author is: the first user one of whose attributes, or whose identifier, is this name.
+/// Whom the author of a change is, for mail: who has it as the attribute of a version control or as their identifier;
+/// failing that, whose mail address it is. Of several the one with the lowest uid.
 pub fn of_author(conn: &mut Conn, who: &str) -> Result<Option<User>, DbError> {
-    let uid: Option<i64> = user_attributes::table
-        .filter(user_attributes::value.eq(who))
-        .order(user_attributes::uid)
+    let kinds = Vcs::ALL.map(Vcs::name);
+    let by_attribute = with_attribute(conn, &kinds, who)?;
+    let by_identifier: Option<i64> =
+        users::table.filter(users::identifier.eq(who)).select(users::uid).first(conn.engine()?).optional()?;
+    let known = match by_attribute.into_iter().chain(by_identifier).min() {
+        Some(uid) => Some(uid),
+        None => with_attribute(conn, &[EMAIL], who)?,
+    };
+    known.map_or(Ok(None), |uid| by_uid(conn, uid))
+}
+
+/// Who has to be stored for this author of this version control to be a user: somebody new, with uid 0, or the user of
+/// that identifier with what they lacked.
+///
+/// `None` where nothing has to be: somebody has that attribute already, or is nobody, or said otherwise.
+pub fn lacking(conn: &mut Conn, vcs: Vcs, who: &str) -> Result<Option<User>, DbError> {
+    if !User::can_be(who) || with_attribute(conn, &[vcs.name()], who)?.is_some() {
+        return Ok(None);
+    }
+    let Some(mut user) = find(conn, who)? else {
+        return Ok(Some(User::of_author(vcs, who)));
+    };
+    // An attribute they have is what somebody wants it to be.
+    let may_learn = !user.attributes.contains_key(vcs.name());
+    Ok((may_learn && user.learn(vcs, who)).then_some(user))
+}
+
+/// The lowest uid of those who have one of these attributes with this value.
+fn with_attribute(conn: &mut Conn, kinds: &[&str], value: &str) -> Result<Option<i64>, DbError> {
+    // Not sorted by the database, which might then go through everybody in the order of their uids.
+    let uids: Vec<i64> = user_attributes::table
+        .filter(user_attributes::kind.eq_any(kinds))
+        .filter(user_attributes::value.eq(value))
+        .limit(ALIKE)
         .select(user_attributes::uid)
-        .first(conn.engine()?)
-        .optional()?;
-    match uid {
-        Some(uid) => by_uid(conn, uid),
-        None => find(conn, who),
-    }
+        .load(conn.engine()?)?;
+    Ok(uids.into_iter().min())
 }
 
-/// Adds a user and answers with the uid it got; the one in `user` counts for nothing.
-/// An identifier or login name somebody else has is an error.
-pub fn add(conn: &mut Conn, user: &User) -> Result<i64, DbError> {
-    let uid = diesel::insert_into(users::table)
-        .values((
-            users::identifier.eq(clean(&user.identifier)),
-            users::bb_username.eq(clean_option(user.bb_username.as_deref())),
-            users::bb_password.eq(clean_option(user.bb_password.as_deref())),
-        ))
-        .returning(users::uid)
-        .get_result(conn.engine()?)?;
-    put_attributes(conn, uid, &user.attributes)?;
-    Ok(uid)
-}
-
-/// Writes everything of the user of this uid; false when there is none.
-pub fn update(conn: &mut Conn, user: &User) -> Result<bool, DbError> {
-    let changed = each!(conn, |c| kept!(diesel::update(users::table.find(user.uid)).set((
-        users::identifier.eq(clean(&user.identifier)),
-        users::bb_username.eq(clean_option(user.bb_username.as_deref())),
-        users::bb_password.eq(clean_option(user.bb_password.as_deref())),
-    )))
+/// Writes everything of a user, whether they are new or not. Done again it changes nothing.
+///
+/// # Errors
+/// An identifier or login name that somebody else has.
+pub fn put(conn: &mut Conn, user: &User) -> Result<(), DbError> {
+    let (identifier, username) = (clean(&user.identifier), clean_option(user.bb_username.as_deref()));
+    let password = clean_option(user.bb_password.as_deref());
+    let columns = (
+        users::identifier.eq(identifier.as_ref()),
+        users::bb_username.eq(username.as_deref()),
+        users::bb_password.eq(password.as_deref()),
+    );
+    each!(conn, |c| kept!(
+        diesel::insert_into(users::table)
+            .values((users::uid.eq(user.uid), columns))
+            .on_conflict(users::uid)
+            .do_update()
+            .set(columns)
+    )
     .execute(c))?;
-    if changed == 0 {
-        return Ok(false);
-    }
     diesel::delete(user_attributes::table.filter(user_attributes::uid.eq(user.uid))).execute(conn.engine()?)?;
-    put_attributes(conn, user.uid, &user.attributes)?;
-    Ok(true)
+    put_attributes(conn, user.uid, &user.attributes)
 }
 
-/// False when there is no such user.
+/// False when there is no such user. Their uid is nobody else's ever after.
 pub fn remove(conn: &mut Conn, uid: i64) -> Result<bool, DbError> {
+    counters::raise(conn, counters::USER, uid)?;
     Ok(diesel::delete(users::table.find(uid)).execute(conn.engine()?)? > 0)
 }
 

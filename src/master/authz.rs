@@ -6,7 +6,7 @@
 
 mod passwords;
 
-pub use passwords::fits_line;
+pub use passwords::{LONGEST, fits_line, hashed};
 
 use crate::config::{Arg, Auth, AuthzConfig, Permission};
 use crate::config::{build_object, builder_object, request_object, worker_object};
@@ -122,7 +122,8 @@ impl Who {
 /// The rights of one status target, as its `authz` option gives them.
 pub struct Authz {
     config: AuthzConfig,
-    /// Passwords that were right lately, by user: hashing them on every request would cost more than the page.
+    /// Passwords that were right lately, by user, or by the hash that the user database has of them: hashing them on
+    /// every request would cost more than the page.
     lately: Mutex<HashMap<String, (String, Instant)>>,
 }
 
@@ -169,10 +170,19 @@ impl Authz {
         right.then(|| user(name))
     }
 
-    /// Who this is, if the password fits what the user database has stored for the name. Blocks shortly.
-    pub fn verify_stored(&self, name: &str, password: &str, stored: Option<&str>) -> Option<Who> {
-        let right = self.uses_user_database() && stored.is_some_and(|stored| passwords::fits_stored(password, stored));
-        right.then(|| user(name))
+    /// Who this is, if the password fits what the user database has stored for the name. Hashing happens on a blocking
+    /// thread; a password that was right lately is right as long as nothing else is stored.
+    pub async fn verify_stored(&self, name: &str, password: &str, stored: Option<&str>) -> Option<Who> {
+        let stored = stored.filter(|_| self.uses_user_database())?;
+        if !self.was_right(stored, password) {
+            let (secret, hash) = (password.to_owned(), stored.to_owned());
+            let fits = tokio::task::spawn_blocking(move || passwords::fits_stored(&secret, &hash));
+            if !fits.await.unwrap_or(false) {
+                return None;
+            }
+            self.remember(stored, password);
+        }
+        Some(user(name))
     }
 
     /// May block while a function of the configuration runs.

@@ -3,6 +3,7 @@
 use super::house::House;
 use super::orders::{AddChange, AddChanges, Refused};
 use super::submit::ending;
+use super::users::{Authors, authors};
 use crate::config::{Arg, Config};
 use crate::db::inbox::Received;
 use crate::db::{Beside, Conn, DbError, changes};
@@ -15,7 +16,7 @@ const ALIKE: i64 = 50;
 
 pub(super) async fn add(house: &House, order: AddChange) -> Result<i64, Refused> {
     let mut change = complete(house, order.change).await;
-    let state = order.state.into_iter().map(Beside::State).collect();
+    let state: Vec<Beside> = order.state.into_iter().map(Beside::State).collect();
     // Alone: what a hook brings at the same moment is either found here, or finds this.
     let _turn = house.taking_in.write().await;
     if let [Some(number)] = *brought_otherwise(house, std::slice::from_ref(&change)).await? {
@@ -23,8 +24,11 @@ pub(super) async fn add(house: &House, order: AddChange) -> Result<i64, Refused>
         house.record_with(Vec::new(), state).await.map_err(|_| ending())?;
         return Ok(number);
     }
+    let Authors { events: met, mut beside, turn: _users } = authors(house, order.vcs, std::iter::once(&change)).await?;
     let number = numbered(house, &mut change);
-    house.record_with(vec![Event::ChangeAdded { change }], state).await.map_err(|_| ending())?;
+    let events = std::iter::once(Event::ChangeAdded { change }).chain(met).collect();
+    beside.extend(state);
+    house.record_with(events, beside).await.map_err(|_| ending())?;
     Ok(number)
 }
 
@@ -36,6 +40,8 @@ pub(super) async fn add_all(house: &House, order: AddChanges) -> Result<Vec<i64>
     // Requests of hooks never keep each other waiting.
     let _turn = house.taking_in.read().await;
     let known = brought_otherwise(house, &changes).await?;
+    let new = changes.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(change, _)| change);
+    let Authors { events: met, mut beside, turn: _users } = authors(house, order.vcs, new).await?;
     let (mut events, mut numbers) = (Vec::new(), Vec::new());
     for (mut change, known) in changes.into_iter().zip(known) {
         match known {
@@ -47,7 +53,9 @@ pub(super) async fn add_all(house: &House, order: AddChanges) -> Result<Vec<i64>
         }
     }
     let received = Received { changes: numbers.clone(), ..order.received };
-    house.record_with(events, vec![Beside::Hook(received)]).await.map_err(|_| ending())?;
+    events.extend(met);
+    beside.push(Beside::Hook(received));
+    house.record_with(events, beside).await.map_err(|_| ending())?;
     Ok(numbers)
 }
 

@@ -45,6 +45,8 @@ pub(super) struct House {
     ending: AtomicBool,
     /// Held by who takes changes in: shared by hooks, by a change source alone.
     pub(super) taking_in: tokio::sync::RwLock<()>,
+    /// Held by who changes the user database; taken after `taking_in`, where both are.
+    pub(super) users: tokio::sync::Mutex<()>,
 }
 
 /// A builder's actor, and whether what it knows of its queue is out of date.
@@ -78,6 +80,7 @@ impl House {
             shutting_down: watch::Sender::new(false),
             ending: AtomicBool::new(false),
             taking_in: tokio::sync::RwLock::default(),
+            users: tokio::sync::Mutex::default(),
         }
     }
 

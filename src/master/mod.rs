@@ -31,6 +31,7 @@ mod staff;
 mod steps;
 mod submit;
 mod turn;
+mod users;
 mod worker;
 mod workers;
 
@@ -137,6 +138,14 @@ impl Handler<AddChange> for Master {
 
     fn handle(&mut self, order: AddChange, _: &mut Context<Self>) -> Self::Result {
         self.order(|house| async move { change::add(&house, order).await })
+    }
+}
+
+impl Handler<ChangeUser> for Master {
+    type Result = ResponseFuture<Result<User, Refused>>;
+
+    fn handle(&mut self, order: ChangeUser, _: &mut Context<Self>) -> Self::Result {
+        self.order(|house| async move { users::change(&house, order).await })
     }
 }
 

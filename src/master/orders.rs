@@ -2,7 +2,7 @@
 //!
 //! Whoever sends one has asked [`authz`](super::authz) first.
 
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::db::inbox::Received;
 use crate::model::*;
 use actix::prelude::*;
@@ -123,6 +123,8 @@ pub struct StopNow;
 #[rtype(result = "Result<i64, Refused>")]
 pub struct AddChange {
     pub change: Change,
+    /// Whose author it names, if that is known: they are a user from then on.
+    pub vcs: Option<Vcs>,
     /// Stored in the same transaction: how far the source has read.
     pub state: Vec<crate::db::state::Put>,
 }
@@ -136,7 +138,40 @@ pub struct AddChange {
 pub struct AddChanges {
     /// Oldest first.
     pub changes: Vec<Change>,
+    /// Whose authors they name, if that is known: they are users from then on.
+    pub vcs: Option<Vcs>,
     pub received: Received,
+}
+
+/// What somebody wants of a user of the user database. Answered with the user as they are then; with whom was removed.
+///
+/// What cannot be, such as a name that is taken, is refused with all reasons.
+#[derive(Message, Debug, Clone)]
+#[rtype(result = "Result<User, Refused>")]
+pub enum ChangeUser {
+    Add {
+        identifier: String,
+        attributes: BTreeMap<String, String>,
+    },
+    Update {
+        identifier: String,
+        /// A new identifier.
+        renamed: Option<String>,
+        /// In place of what they had of these; an empty one takes it away.
+        attributes: BTreeMap<String, String>,
+        login: Option<Login>,
+    },
+    Remove {
+        identifier: String,
+    },
+}
+
+/// What a user of the user database logs in with.
+#[derive(Debug, Clone)]
+pub struct Login {
+    pub username: String,
+    /// As [`authz::hashed`](super::authz::hashed) makes it of their password.
+    pub hash: Secret,
 }
 
 /// A new configuration: starts, changes and ends only what differs.

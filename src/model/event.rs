@@ -108,8 +108,14 @@ pub enum Event {
     DeliveryState {
         delivery: DeliveryState,
     },
+    /// A user is new, or knows something else now; without the hash of their password.
     UserChanged {
         user: User,
+    },
+    /// Somebody took them out of the user database.
+    UserRemoved {
+        uid: i64,
+        identifier: String,
     },
     /// A configuration is in force: at start, and after each successful reconfig.
     ConfigReloaded {
@@ -146,6 +152,7 @@ impl Event {
             Event::TargetState { .. } => "targetState",
             Event::DeliveryState { .. } => "deliveryState",
             Event::UserChanged { .. } => "userChanged",
+            Event::UserRemoved { .. } => "userRemoved",
             Event::ConfigReloaded { .. } => "configReloaded",
         }
     }
@@ -175,6 +182,7 @@ impl Event {
             | Event::TargetState { .. }
             | Event::DeliveryState { .. }
             | Event::UserChanged { .. }
+            | Event::UserRemoved { .. }
             | Event::ConfigReloaded { .. } => None,
         }
     }

@@ -17,6 +17,7 @@ mod results;
 mod source_stamp;
 mod time;
 mod user;
+mod vcs;
 mod worker;
 
 pub use build::{Build, BuildRef, Step};
@@ -30,5 +31,6 @@ pub use request::{BuildRequest, Buildset};
 pub use results::Results;
 pub use source_stamp::{Patch, SourceStamp};
 pub use time::Time;
-pub use user::User;
+pub use user::{EMAIL, User, address_in, is_address};
+pub use vcs::Vcs;
 pub use worker::Worker;

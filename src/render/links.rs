@@ -51,6 +51,10 @@ impl Links {
     pub fn change(&self, number: i64) -> String {
         format!("{}changes/{number}", self.root)
     }
+
+    pub fn user(&self, uid: i64) -> String {
+        format!("{}users/{uid}", self.root)
+    }
 }
 
 /// The first 12 characters of a revision, and `...` where there are more.

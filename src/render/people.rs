@@ -14,9 +14,32 @@ pub fn name(who: &str) -> &str {
     }
 }
 
+/// The same for those who have to be told apart: of an address everything but where it is.
+///
+/// `Ann Bell <ann@example.org>` is `Ann Bell <ann@…>`.
+pub fn veiled(who: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = who;
+    while let Some((before, after)) = rest.split_once('@') {
+        let is_host = |letter: char| !letter.is_whitespace() && !"<>()[]\",;@".contains(letter);
+        let host = after.len() - after.trim_start_matches(is_host).len();
+        shown.push_str(before);
+        shown.push_str(if host > 0 { "@…" } else { "@" });
+        rest = &after[host..];
+    }
+    shown + rest
+}
+
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{name, veiled};
+
+    #[test]
+    fn hosts_stay_out_where_addresses_are_told_apart() {
+        assert_eq!(veiled("Ann Bell <ann@example.org>"), "Ann Bell <ann@…>");
+        assert_eq!(veiled("ann@example.org, bob@example.org @ home"), "ann@…, bob@… @ home");
+        assert_eq!(veiled("ann"), "ann");
+    }
 
     #[test]
     fn the_mail_stays_out() {

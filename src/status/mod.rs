@@ -5,11 +5,13 @@
 
 mod announcer;
 pub mod irc;
+mod listen;
 pub mod mail;
 pub mod outbox;
 pub mod pb_listener;
 pub mod push;
 mod streak;
+pub mod user_manager;
 pub mod web;
 
 pub use announcer::Announcer;
@@ -29,7 +31,15 @@ use tokio::sync::watch;
 
 /// The constructors of this room.
 pub fn kinds() -> Vec<Kind> {
-    let mut kinds = vec![web::KIND, mail::KIND, mail::DOMAIN, mail::tinderbox::KIND, irc::KIND, pb_listener::KIND];
+    let mut kinds = vec![
+        web::KIND,
+        mail::KIND,
+        mail::DOMAIN,
+        mail::tinderbox::KIND,
+        irc::KIND,
+        pb_listener::KIND,
+        user_manager::KIND,
+    ];
     kinds.extend(push::kinds());
     kinds
 }
@@ -87,6 +97,8 @@ pub enum StartError {
     Web(#[from] web::WebError),
     #[error("{place}: {kind} is configured twice alike; what waits to be sent could not be told apart")]
     Twice { place: String, kind: String },
+    #[error("{0}")]
+    UserManager(#[from] user_manager::ManagerError),
 }
 
 /// Forgets the durable targets that are no longer configured.

@@ -111,7 +111,7 @@ async fn changes_are_numbered_and_completed() {
         repository: "/r".into(),
         ..Change::default()
     };
-    let add = |change: &Change| AddChange { change: change.clone(), state: Vec::new() };
+    let add = |change: &Change| AddChange { change: change.clone(), vcs: None, state: Vec::new() };
     assert_eq!(server.master.send(add(&change)).await.unwrap(), Ok(1));
     let linked = Change { revlink: Some("http://own".into()), repository: "/other".into(), ..change };
     assert_eq!(server.master.send(add(&linked)).await.unwrap(), Ok(2));

@@ -7,14 +7,12 @@ use diesel::prelude::*;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use signalbox::db::{Db, cursors, logs, users};
 use signalbox::model::*;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 on_both_engines![
     migrations_run_up_down_and_up,
     every_foreign_key_is_enforced_and_indexed,
     an_older_database_learns_which_builds_a_change_went_into,
-    users_are_kept_with_their_attributes,
 ];
 
 fn migrations_run_up_down_and_up(place: &Place) {
@@ -162,42 +160,7 @@ fn one_of_everything(db: &Db) {
     let text = [Segment { channel: Channel::Stdout, bytes: b"hello\n".to_vec() }];
     db.write_blocking(move |conn| logs::append(conn, 1, &text)).unwrap();
     happen(db, [Event::BuildFinished { build: end }]);
-    let ann = ann();
-    db.write_blocking(move |conn| users::add(conn, &ann)).unwrap();
+    let ann = User { uid: 1, ..User::of_author(Vcs::Git, "Ann <ann@example.org>") };
+    db.write_blocking(move |conn| users::put(conn, &ann)).unwrap();
     db.write_blocking(|conn| cursors::put(conn, "push", 1)).unwrap();
-}
-
-fn ann() -> User {
-    User {
-        uid: 0,
-        identifier: "ann".to_owned(),
-        bb_username: Some("ann".to_owned()),
-        bb_password: Some("hash".to_owned()),
-        attributes: BTreeMap::from([("git".to_owned(), "Ann <ann@example.org>".to_owned())]),
-    }
-}
-
-fn users_are_kept_with_their_attributes(place: &Place) {
-    let db = place.open();
-    let new = ann();
-    let uid = db.write_blocking(move |conn| users::add(conn, &new)).unwrap();
-    let stored = User { uid, ..ann() };
-    assert_eq!(db.read_blocking(|conn| users::find(conn, "ann")).unwrap(), Some(stored.clone()));
-    assert_eq!(db.read_blocking(|conn| users::by_username(conn, "ann")).unwrap(), Some(stored.clone()));
-    let by_git = |value: &'static str| db.read_blocking(move |conn| users::by_attribute(conn, "git", value)).unwrap();
-    assert_eq!(by_git("Ann <ann@example.org>"), Some(stored.clone()));
-    assert_eq!(by_git("Bob <bob@example.org>"), None);
-
-    let twice = ann();
-    assert!(db.write_blocking(move |conn| users::add(conn, &twice)).is_err());
-    let mut changed = User { bb_username: None, bb_password: None, ..stored };
-    changed.attributes = BTreeMap::from([("email".to_owned(), "ann@example.org".to_owned())]);
-    let update = changed.clone();
-    assert!(db.write_blocking(move |conn| users::update(conn, &update)).unwrap());
-    assert_eq!(db.read_blocking(users::all).unwrap(), [changed]);
-    assert_eq!(db.read_blocking(|conn| users::by_username(conn, "ann")).unwrap(), None);
-
-    assert!(db.write_blocking(move |conn| users::remove(conn, uid)).unwrap());
-    assert!(!db.write_blocking(move |conn| users::remove(conn, uid)).unwrap());
-    assert_eq!(db.read_blocking(users::all).unwrap(), []);
 }

@@ -5,6 +5,7 @@ use super::site::{Options, Site};
 use serde_json::{Value, json};
 use signalbox::db::inbox::{self, Received};
 use signalbox::db::outbox::{self, Delivery, State};
+use signalbox::db::users;
 use signalbox::model::*;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -99,8 +100,18 @@ pub async fn gallery() -> Site {
     let site = Site::with(allowed, day.events, options).await;
     deliveries(&site).await;
     hooks(&site).await;
+    users(&site).await;
     at_work(&site).await;
     site
+}
+
+/// Those whose changes there are, and one who can log in.
+async fn users(site: &Site) {
+    let users = (0..4).map(|number| User { uid: number + 1, ..User::of_author(Vcs::Git, &changed(number).who) });
+    let mut users: Vec<User> = users.collect();
+    users[1].bb_username = Some("bob".to_owned());
+    users[1].attributes.insert("svn".to_owned(), "bfairweather".to_owned());
+    site.server.db.write(move |conn| users.iter().try_for_each(|user| users::put(conn, user))).await.unwrap();
 }
 
 /// What hooks were sent: something of each outcome.

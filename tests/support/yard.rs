@@ -69,7 +69,7 @@ impl Yard {
     }
 
     pub async fn add(&self, change: Change) -> i64 {
-        self.clerk.send(AddChange { change, state: Vec::new() }).await.unwrap().unwrap()
+        self.clerk.send(AddChange { change, vcs: None, state: Vec::new() }).await.unwrap().unwrap()
     }
 
     pub async fn changes(&self) -> Vec<Change> {
@@ -166,7 +166,7 @@ impl Clerk {
 impl Handler<AddChange> for Clerk {
     type Result = ResponseFuture<Result<i64, Refused>>;
 
-    fn handle(&mut self, AddChange { mut change, state }: AddChange, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, AddChange { mut change, state, .. }: AddChange, _: &mut Context<Self>) -> Self::Result {
         if self.puts_off() {
             return Box::pin(async { Err(Refused::NotNow("later".into())) });
         }

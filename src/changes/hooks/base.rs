@@ -11,11 +11,12 @@
 //! GET or POST; the arguments stand in the address, in a form, or both. `author` (or `who`) and `comments` must be there;
 //! `files` is a JSON list, `properties` a JSON object, `when` (or `when_timestamp`) seconds since the epoch. `revision`,
 //! `branch`, `category`, `revlink`, `repository`, `project` and `codebase` are texts; an empty one is as good as none.
+//! `src` is the version control that the author is a user of: `git`, `svn`, `hg`, …; any other makes nobody a user.
 //!
 //! Not here: a secret; `change_hook_auth` asks for a password.
 
 use super::{Args, Refused, Request, Said, dates, payload};
-use crate::model::{Change, Properties, Time};
+use crate::model::{Change, Properties, Time, Vcs};
 use serde_json::{Map, Value};
 
 pub(super) const OPTIONS: &[&str] = &[];
@@ -43,7 +44,8 @@ pub fn read(request: &Request, now: Time) -> Result<Said, Refused> {
         project: optional("project").unwrap_or_default(),
         origin: None,
     };
-    Ok(Said { event: "change".to_owned(), changes: vec![change], vcs: None, ignored: None })
+    let vcs = args.given("src").and_then(Vcs::named).map(Vcs::name);
+    Ok(Said { event: "change".to_owned(), changes: vec![change], vcs, ignored: None })
 }
 
 fn malformed(why: impl Into<String>) -> Refused {

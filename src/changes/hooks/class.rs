@@ -16,12 +16,9 @@
 use super::payload::Node;
 use super::{Refused, Said, Sent, shown};
 use crate::config::{Arg, Callback};
-use crate::model::{Change, Properties, Time};
+use crate::model::{Change, Properties, Time, Vcs};
 use serde_json::Value;
 use tracing::error;
-
-/// What `src` may be: the systems that know their users.
-const VCS: [&str; 6] = ["git", "svn", "hg", "cvs", "darcs", "bzr"];
 
 /// The keys of a change's dict.
 const KEYS: [&str; 14] = [
@@ -62,8 +59,8 @@ fn read(event: &str, answer: &Value, now: Time) -> Result<Said, Refused> {
     let (changes, vcs) = match answer.as_array().map(Vec::as_slice) {
         Some([Value::Array(changes), Value::Null]) => (changes, None),
         Some([Value::Array(changes), Value::String(vcs)]) => {
-            let known = VCS.iter().copied().find(|known| known == vcs);
-            (changes, Some(known.ok_or_else(|| wrong(format!("{} is none of {}", shown(vcs), VCS.join(", "))))?))
+            let none = || wrong(format!("{} is none of {}", shown(vcs), Vcs::ALL.map(Vcs::name).join(", ")));
+            (changes, Some(Vcs::named(vcs).ok_or_else(none)?.name()))
         }
         _ => return Err(wrong("it returned something else".to_owned())),
     };

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::db::inbox::{self, Packed, Received};
 use crate::db::{Db, DbError};
 use crate::master::AddChanges;
-use crate::model::Origin;
+use crate::model::{Origin, Vcs};
 use crate::supervise::{Child, Group, Pause, Policy, WhenExhausted};
 use actix::prelude::*;
 use bytes::Bytes;
@@ -198,7 +198,8 @@ impl Desk {
         let received = Received { event: said.event, status, answer: answer.to_owned(), ..received };
         let (id, delivery) = (received.id, received.delivery.clone());
         let (count, event) = (said.changes.len(), received.event.clone());
-        match self.setup.add.send(AddChanges { changes: said.changes, received }).await {
+        let vcs = said.vcs.and_then(Vcs::named);
+        match self.setup.add.send(AddChanges { changes: said.changes, vcs, received }).await {
             Ok(Ok(_)) => {
                 tracing::info!("change_hook/{}: {count} changes of {}", self.dialect, event.escape_debug());
                 Answer::new(status, answer)

@@ -32,9 +32,27 @@ pub fn fits_line(lines: &str, user: &str, password: &str) -> bool {
     })
 }
 
-/// Whether the password fits what 0.8's user database stores: 16 characters of salt, then the hex SHA-1 of password
-/// and salt.
+/// bcrypt takes no more bytes of a password, so nobody is to believe that more of theirs counted.
+pub const LONGEST: usize = 72;
+
+/// How often bcrypt hashes: 2 to the power of this.
+const COST: u32 = 10;
+
+/// What the user database stores of a password: bcrypt, as 0.8's salted SHA-1 is guessed in no time. Takes a moment.
+///
+/// `None` for an empty one, and for one that is longer than [`LONGEST`] or has a NUL in it.
+pub fn hashed(password: &str) -> Option<String> {
+    let usable = !password.is_empty() && password.len() <= LONGEST && !password.contains('\0');
+    // It only fails where there is no randomness for the salt.
+    usable.then(|| bcrypt::hash(password, COST).ok())?
+}
+
+/// Whether the password fits what the user database stores: what [`hashed`] makes, or 0.8's 16 characters of salt and
+/// the hex SHA-1 of password and salt.
 pub fn fits_stored(password: &str, stored: &str) -> bool {
+    if stored.starts_with("$2") {
+        return password.len() <= LONGEST && fits(password, stored);
+    }
     let Some((salt, hash)) = stored.split_at_checked(16) else { return false };
     let mut sha1 = Sha1::new();
     sha1.update(password.as_bytes());
@@ -160,5 +178,12 @@ mod tests {
         assert!(fits_stored("secret", &format!("{salt}{hash}")));
         assert!(!fits_stored("Secret", &format!("{salt}{hash}")));
         assert!(!fits_stored("", ""));
+
+        let hash = hashed("secret").unwrap();
+        assert!(hash != hashed("secret").unwrap() && !hash.contains("secret"));
+        assert!(fits_stored("secret", &hash) && !fits_stored("Secret", &hash) && !fits_stored("", &hash));
+        let longest = "x".repeat(LONGEST);
+        assert!(!fits_stored(&format!("{longest}y"), &hashed(&longest).unwrap()));
+        assert_eq!([hashed(""), hashed(&format!("{longest}y")), hashed("a\0b")], [None, None, None]);
     }
 }

@@ -119,7 +119,8 @@ pub(super) fn wanted(event: &Event, cut: &Cut) -> bool {
         | Event::LogFinished { .. }
         | Event::TargetState { .. }
         | Event::DeliveryState { .. }
-        | Event::UserChanged { .. } => false,
+        | Event::UserChanged { .. }
+        | Event::UserRemoved { .. } => false,
     }
 }
 
@@ -161,7 +162,8 @@ pub(super) fn packets(fact: &Stored, facts: &Facts, project: &Project, cut: &Cut
         | Event::LogFinished { .. }
         | Event::TargetState { .. }
         | Event::DeliveryState { .. }
-        | Event::UserChanged { .. } => Vec::new(),
+        | Event::UserChanged { .. }
+        | Event::UserRemoved { .. } => Vec::new(),
     };
     let kept = named.into_iter().filter(|(name, _)| !cut.leaves_out(name));
     kept.map(|(name, payload)| packet(name, payload, now, facts.started, project, cut)).collect()

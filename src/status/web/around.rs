@@ -41,7 +41,11 @@ struct Parent {
 impl Parent {
     /// At an address from the site's root.
     fn at(address: &str, links: &Links) -> Parent {
-        Parent { name: Page::at(address).unwrap_or(Page::Root).name(), href: links.page(address) }
+        let name = match address {
+            "users" => "all users".to_owned(),
+            address => Page::at(address).unwrap_or(Page::Root).name(),
+        };
+        Parent { name, href: links.page(address) }
     }
 }
 

@@ -66,6 +66,10 @@ impl Fault {
         Fault::NotFound { what: format!("there is no worker \"{}\"", short(name)), parent: "buildslaves".to_owned() }
     }
 
+    pub fn no_user(uid: &str) -> Fault {
+        Fault::NotFound { what: format!("there is no user {}", short(uid)), parent: "users".to_owned() }
+    }
+
     /// For programs: a JSON object with the one key `error`.
     pub fn as_json(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status_code());

@@ -16,15 +16,16 @@ const FASTEST_RELOAD: i64 = 15;
 /// The longest message shown from an address.
 const LONGEST_ALERT: usize = 1_000;
 
-/// The pages of the top bar: name and path.
-const BAR: [(&str, &str); 7] = [
-    ("Waterfall", "waterfall"),
-    ("Builders", "builders"),
-    ("Recent", "one_line_per_build"),
-    ("Workers", "buildslaves"),
-    ("Changes", "changes"),
-    ("JSON", "json"),
-    ("About", "about"),
+/// The pages of the top bar: name, path, and whom it is shown to.
+const BAR: [(&str, &str, Action); 8] = [
+    ("Waterfall", "waterfall", Action::View),
+    ("Builders", "builders", Action::View),
+    ("Recent", "one_line_per_build", Action::View),
+    ("Workers", "buildslaves", Action::View),
+    ("Changes", "changes", Action::View),
+    ("Users", "users", Action::ShowUsersPage),
+    ("JSON", "json", Action::View),
+    ("About", "about", Action::View),
 ];
 
 /// The facts of `layout.hbs`, which every page's own template sees as `page`.
@@ -91,7 +92,8 @@ impl Frame {
         let config = site.config();
         let now = site.clock.now();
         let sees = site.authz.advertises(who, Action::View);
-        let bar = BAR.iter().filter(|_| sees).map(|&(name, path)| Entry {
+        let shown = |action: Action| sees && site.authz.advertises(who, action);
+        let bar = BAR.iter().filter(|(_, _, action)| shown(*action)).map(|&(name, path, _)| Entry {
             name,
             href: links.page(path),
             current: path == current,

@@ -36,9 +36,7 @@ pub async fn who(site: &Site, request: &HttpRequest, fields: &Fields) -> Who {
 async fn stored(site: &Site, name: &str, password: &str) -> Option<Who> {
     let wanted = name.to_owned();
     match site.db.read(move |conn| users::by_username(conn, &wanted)).await {
-        Ok(user) => {
-            site.authz.verify_stored(name, password, user.as_ref().and_then(|user| user.bb_password.as_deref()))
-        }
+        Ok(user) => site.authz.verify_stored(name, password, user.and_then(|user| user.bb_password).as_deref()).await,
         Err(error) => {
             tracing::error!("web: the user {name} cannot be looked up: {error}; not logged in");
             None

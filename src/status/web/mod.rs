@@ -28,7 +28,6 @@ mod hooks;
 mod identity;
 mod json;
 mod kept;
-mod listen;
 mod live;
 mod log_errors;
 mod orders;
@@ -42,7 +41,7 @@ mod told;
 mod viewer;
 
 pub use config::{Config, KIND};
-pub use listen::{Listen, WebError};
+pub(super) use identity::basic;
 pub use routes::{ROUTES, Route};
-pub use server::{Setup, WebServer, WebStatus, start};
+pub use server::{Setup, WebError, WebServer, WebStatus, start};
 pub use site::Orders;

@@ -1,7 +1,6 @@
 //! The supervised target: a listener that outlives restarts, and the HTTP server on it.
 
 use super::config::Config;
-use super::listen::{Listen, WebError};
 use super::live::STALLED;
 use super::page_threads::PageThreads;
 use super::site::{Orders, Site};
@@ -13,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config as MasterConfig;
 use crate::db::Db;
 use crate::hub::Hub;
+use crate::status::listen::{Listen, ListenError};
 use crate::supervise::{Child, Group, Pause, Policy, Tree, WhenExhausted};
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
@@ -55,6 +55,15 @@ pub struct Setup {
     pub basedir: PathBuf,
 }
 
+/// What keeps a web server from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    #[error("status.web: {0}")]
+    Listen(#[from] ListenError),
+    #[error("status.web: cannot start the threads that make pages: {0}")]
+    Threads(std::io::Error),
+}
+
 /// A running WebStatus.
 pub struct WebServer {
     /// Where it listens; with port 0 the one the system chose.
@@ -74,9 +83,7 @@ type Running = Arc<Mutex<Option<ServerHandle>>>;
 /// # Errors
 /// A port that is no port, or one that is taken, or a system without threads to spare: nothing is served then.
 pub fn start(settings: Config, setup: Setup) -> Result<WebServer, WebError> {
-    let listen = Listen::parse(settings.http_port.as_deref().unwrap_or_default())?;
-    let listener = listen.bind()?;
-    let address = listener.local_addr().map_err(|cause| WebError::Bind { address: listen.address, cause })?;
+    let (listener, address) = Listen::parse("http_port", settings.http_port.as_deref().unwrap_or_default())?.bind()?;
     let threads = PageThreads::start().map_err(WebError::Threads)?;
     let (closing, closed) = watch::channel(false);
     let group = setup.group.clone();

@@ -213,6 +213,11 @@ impl Viewer {
         self.visitor.site.authz.advertises(self.who(), action)
     }
 
+    /// Whether they may not do this as they are not logged in, and could be here.
+    pub fn could_log_in_for(&self, action: Action) -> bool {
+        self.visitor.can_log_in() && self.visitor.site.authz.wants_login(self.who(), action)
+    }
+
     /// Reads facts on a blocking thread, in one database read.
     pub async fn read<T: Send + 'static>(
         &self,

@@ -198,7 +198,7 @@ fn shown_events(conn: &mut Conn, since: Seq, count: i64, internals: bool) -> Res
 /// An event as anyone who may view may see it.
 fn public(mut stored: Stored) -> Option<Stored> {
     match &mut stored.event {
-        Event::DeliveryState { .. } | Event::UserChanged { .. } => return None,
+        Event::DeliveryState { .. } | Event::UserChanged { .. } | Event::UserRemoved { .. } => return None,
         Event::TargetState { target } => target.reason = None,
         _ => {}
     }

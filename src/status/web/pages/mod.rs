@@ -15,6 +15,8 @@ pub mod recent;
 pub mod root;
 pub mod step;
 pub mod supervision;
+pub mod user;
+pub mod users;
 pub mod waterfall;
 pub mod waterfall_help;
 pub mod worker;

@@ -1,23 +1,17 @@
-//! Where a web server listens: 0.8's `http_port`, a port number or a "strports" description.
+//! Where a target listens: 0.8's `http_port` and `port`, a port number or a "strports" description.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
-/// What keeps a web server from starting.
+/// What keeps a target from listening; whoever shows it says which target.
 #[derive(Debug, thiserror::Error)]
-pub enum WebError {
-    #[error(
-        "status.web: http_port \"{given}\": {why}; give a port number, \"tcp:8010\" or \"tcp:8010:interface=127.0.0.1\""
-    )]
-    Port { given: String, why: String },
-    #[error(
-        "status.web: cannot listen on {address}: address in use; another master may be running with the same config"
-    )]
+pub enum ListenError {
+    #[error("{option} \"{given}\": {why}; give a port number, \"tcp:8010\" or \"tcp:8010:interface=127.0.0.1\"")]
+    Port { option: &'static str, given: String, why: String },
+    #[error("cannot listen on {address}: address in use; another master may be running with the same config")]
     InUse { address: SocketAddr },
-    #[error("status.web: cannot listen on {address}: {cause}")]
+    #[error("cannot listen on {address}: {cause}")]
     Bind { address: SocketAddr, cause: io::Error },
-    #[error("status.web: cannot start the threads that make pages: {0}")]
-    Threads(io::Error),
 }
 
 /// An address to listen on.
@@ -27,9 +21,9 @@ pub struct Listen {
 }
 
 impl Listen {
-    /// `8010`, `tcp:8010`, `tcp:8010:interface=127.0.0.1`; port 0 lets the system choose one.
-    pub fn parse(given: &str) -> Result<Listen, WebError> {
-        let wrong = |why: &str| WebError::Port { given: given.to_owned(), why: why.to_owned() };
+    /// `8010`, `tcp:8010`, `tcp:8010:interface=127.0.0.1`, given as this option; port 0 lets the system choose one.
+    pub fn parse(option: &'static str, given: &str) -> Result<Listen, ListenError> {
+        let wrong = |why: &str| ListenError::Port { option, given: given.to_owned(), why: why.to_owned() };
         let parts = split(given);
         let (kind, rest) = match parts.as_slice() {
             [port] => ("tcp", std::slice::from_ref(port)),
@@ -64,12 +58,16 @@ impl Listen {
         Ok(Listen { address: SocketAddr::new(interface, port) })
     }
 
-    /// Takes the address.
-    pub fn bind(self) -> Result<TcpListener, WebError> {
+    /// Takes the address; with port 0 it is another then.
+    pub fn bind(self) -> Result<(TcpListener, SocketAddr), ListenError> {
         let Listen { address } = self;
-        TcpListener::bind(address).map_err(|cause| match cause.kind() {
-            io::ErrorKind::AddrInUse => WebError::InUse { address },
-            _ => WebError::Bind { address, cause },
+        let bound = TcpListener::bind(address).and_then(|listener| {
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        });
+        bound.map_err(|cause| match cause.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse { address },
+            _ => ListenError::Bind { address, cause },
         })
     }
 }
@@ -102,7 +100,7 @@ mod tests {
             ("tcp:0:interface=127.0.0.1", "127.0.0.1:0"),
             ("tcp:8010:interface=\\:\\:1:backlog=50", "[::1]:8010"),
         ] {
-            assert_eq!(Listen::parse(given).unwrap().address, address.parse().unwrap(), "{given}");
+            assert_eq!(Listen::parse("port", given).unwrap().address, address.parse().unwrap(), "{given}");
         }
     }
 
@@ -118,21 +116,18 @@ mod tests {
             ("tcp:1:colour=red", "colour"),
             ("udp:1", "udp"),
         ] {
-            let error = Listen::parse(given).unwrap_err().to_string();
+            let error = Listen::parse("port", given).unwrap_err().to_string();
             assert!(error.contains(word), "{given}: {error}");
         }
     }
 
     #[test]
     fn a_taken_port_is_a_sentence() {
-        let first = Listen::parse("tcp:0:interface=127.0.0.1").unwrap().bind().unwrap();
-        let address = first.local_addr().unwrap();
+        let (_first, address) = Listen::parse("port", "tcp:0:interface=127.0.0.1").unwrap().bind().unwrap();
         let error = Listen { address }.bind().unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!(
-                "status.web: cannot listen on {address}: address in use; another master may be running with the same config"
-            )
+            format!("cannot listen on {address}: address in use; another master may be running with the same config")
         );
     }
 }
