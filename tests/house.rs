@@ -23,6 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const BEHIND_A_DOOR: &[(&str, &[&str])] = &[
     ("diesel", &["src/db"]),
     ("actix_web", &["src/status/web", "src/status/user_manager/server.rs"]),
+    ("lettre", &["src/status/mail"]),
     ("starlark", &["src/config"]),
     ("handlebars", &["src/render"]),
 ];

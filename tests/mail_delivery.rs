@@ -204,6 +204,26 @@ async fn a_relay_that_takes_few_recipients_at_once_gets_the_others_next() {
 }
 
 #[actix::test]
+async fn addresses_with_other_letters_need_a_relay_that_takes_them() {
+    let relay = RogueRelay::start(Manner::Good).await;
+    let options = "sendToInterestedUsers=False, extraRecipients=['jörg@bücher.example', 'ann@bücher.example']";
+    let post = Post::start(relay.port, options).await;
+    post.fails("linux", 1).await;
+    eventually(|| post.states().contains(&State::Delivered) && post.states().contains(&State::Dead)).await;
+    assert_eq!(relay.taken()[0].to, ["ann@xn--bcher-kva.example"]);
+    assert!(post.ledger().iter().any(|row| row.detail.as_deref().unwrap_or_default().contains("SMTPUTF8")));
+    relay.behave(Manner::Answers(vec![("EHLO", "250-rogue.test\r\n250 SMTPUTF8")]));
+    // The connection that stands was made without it.
+    let fresh = Post::start(relay.port, options).await;
+    fresh.fails("linux", 1).await;
+    eventually(|| relay.taken().len() == 2).await;
+    assert_eq!(relay.taken()[1].to, ["ann@xn--bcher-kva.example", "jörg@xn--bcher-kva.example"]);
+    assert!(relay.heard().iter().any(|line| line.starts_with("MAIL") && line.ends_with("SMTPUTF8")));
+    fresh.stop().await;
+    post.stop().await;
+}
+
+#[actix::test]
 async fn a_relay_may_hang_anywhere() {
     for stage in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "LETTER"] {
         let relay = RogueRelay::start(Manner::HangsAt(stage)).await;

@@ -706,6 +706,7 @@ async fn what_is_dead_is_listed_and_settled_by_a_form() {
         destination: "far <side>".to_owned(),
         key: None,
         lane: None,
+        about: Some(format!("letter {seq}, to <ann>")),
         seq,
         payload: serde_json::json!(null),
         state,
@@ -720,11 +721,12 @@ async fn what_is_dead_is_listed_and_settled_by_a_form() {
     site.server.db.write(move |conn| outbox::insert(conn, &some)).await.unwrap();
 
     let all = site.get("/deliveries").await;
-    assert_eq!(all.texts("td.revision"), ["push/5", "push/4", "push/3", "push/2", "push/1"]);
+    assert_eq!(all.texts(".revision"), ["push/5", "push/4", "push/3", "push/2", "push/1"]);
+    assert!(all.texts("td.long").iter().any(|cell| cell.contains("letter 5, to <ann>")));
     assert_eq!(all.attributes("td form input", "value"), ["push/4", "push/3", "push/2", "push/1"]);
     assert_eq!(all.attributes("a.chip", "href"), ["?state=dead"]);
     let dead = site.get("/deliveries?state=dead&target=push&count=2").await;
-    assert_eq!(dead.texts("td.revision"), ["push/4", "push/3"]);
+    assert_eq!(dead.texts(".revision"), ["push/4", "push/3"]);
     assert_eq!(dead.attributes("a[rel=next]", "href").len(), 1);
     assert_eq!(dead.attributes("form.row input[name=id]", "value"), ["push/4", "push/3"]);
     assert_eq!(dead.attributes("form.row", "action"), ["./deliveries/resend"]);

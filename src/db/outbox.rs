@@ -20,6 +20,8 @@ pub struct Delivery {
     pub key: Option<String>,
     /// None of a lane goes before an older one of it that is unfinished.
     pub lane: Option<String>,
+    /// What it is, in words: `buildbot failure in Widget Foundry on linux, to ann@example.org`.
+    pub about: Option<String>,
     pub seq: Seq,
     pub payload: Value,
     pub state: State,
@@ -102,6 +104,7 @@ struct Row {
     next_try: i64,
     detail: Option<String>,
     lane: Option<String>,
+    about: Option<String>,
 }
 
 impl Row {
@@ -112,6 +115,7 @@ impl Row {
             destination: self.destination,
             key: self.key,
             lane: self.lane,
+            about: self.about,
             seq: self.seq,
             payload: from_json("outbox.payload", &self.payload)?,
             state: State::from_code(self.state)?,
@@ -134,7 +138,8 @@ pub fn insert(conn: &mut Conn, deliveries: &[Delivery]) -> Result<(), DbError> {
             outbox::target.eq(&delivery.target),
             outbox::destination.eq(&delivery.destination),
             outbox::key.eq(&delivery.key),
-            outbox::lane.eq(&delivery.lane),
+            outbox::lane.eq(clean_option(delivery.lane.as_deref())),
+            outbox::about.eq(clean_option(delivery.about.as_deref())),
             outbox::seq.eq(delivery.seq),
             outbox::payload.eq(json(&delivery.payload)?),
             outbox::state.eq(delivery.state.code()),

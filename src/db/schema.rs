@@ -202,6 +202,7 @@ diesel::table! {
         next_try -> BigInt,
         detail -> Nullable<Text>,
         lane -> Nullable<Text>,
+        about -> Nullable<Text>,
     }
 }
 

@@ -22,6 +22,7 @@ fn delivery(seq: i64, destination: &str, key: Option<&str>) -> Delivery {
         destination: destination.to_owned(),
         key: key.map(str::to_owned),
         lane: Some(format!("lane {seq}")),
+        about: Some(format!("the {seq}th")),
         seq,
         payload: json!({"seq": seq}),
         state: State::Waiting,

@@ -180,6 +180,7 @@ fn the_event_log_is_kept_for_the_slowest_target(place: &Place) {
         destination: "x".to_owned(),
         key: None,
         lane: None,
+        about: None,
         seq,
         payload: json!(null),
         state,

@@ -209,11 +209,12 @@ async fn deliveries(site: &Site) {
     use State::*;
     let states = [Delivered, Delivered, Retrying, Waiting, Dead, Superseded, Delivered];
     let delivery = |(index, state): (usize, State)| Delivery {
-        id: format!("push/{index}"),
-        target: "StatusPush:https://dashboard.example.org".to_owned(),
-        destination: "https://dashboard.example.org/buildbot/events".to_owned(),
+        id: format!("MailNotifier:builds@example.org:d4765e1d/{index}"),
+        target: "MailNotifier:builds@example.org:d4765e1d".to_owned(),
+        destination: "mail.example.org:25".to_owned(),
         key: None,
         lane: None,
+        about: Some("buildbot failure in Widget Foundry on linux, to ann@example.org".to_owned()),
         seq: index as i64,
         payload: Value::Null,
         state,
@@ -221,7 +222,7 @@ async fn deliveries(site: &Site) {
         created: now() - Duration::from_secs(3_000 - 300 * index as u64),
         last_try: (state != Waiting).then(|| now() - Duration::from_secs(60)),
         next_try: now() + Duration::from_secs(240),
-        detail: (state == Dead).then(|| "422 Unprocessable Entity: \"no such project\"".to_owned()),
+        detail: (state == Dead).then(|| "550 5.1.1 no such user".to_owned()),
     };
     let some: Vec<Delivery> = states.into_iter().enumerate().map(delivery).collect();
     site.server.db.write(move |conn| outbox::insert(conn, &some)).await.unwrap();

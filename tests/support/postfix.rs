@@ -64,13 +64,13 @@ impl Postfix {
         );
         as_root(&["chmod", "755", &path]).unwrap();
         let mut login = Command::new("sh");
-        login.arg("-c").arg(format!("printf pass | saslpasswd2 -p -c -f {path}/sasldb2 -u relay.test bot"));
+        login.arg("-c").arg(format!("printf pass | /usr/sbin/saslpasswd2 -p -c -f {path}/sasldb2 -u relay.test bot"));
         let made = login.status().expect(MISSING);
         assert!(made.success(), "saslpasswd2: {made}; {MISSING}");
         as_root(&["chown", "-R", "nobody", &format!("{path}/mail")]).unwrap();
         as_root(&["chown", "postfix", &format!("{path}/data"), &format!("{path}/sasldb2")]).unwrap();
         as_root(&["chown", "-R", "root", &format!("{path}/queue")]).unwrap();
-        let mut command = root_command("postfix");
+        let mut command = root_command("/usr/sbin/postfix");
         command.args(["-c", &path, "start-fg"]).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
         let child = command.spawn().expect(MISSING);
         let postfix = Postfix { ca_file: authority.certificate(), folder, child, port };
@@ -104,7 +104,7 @@ impl Postfix {
 impl Drop for Postfix {
     fn drop(&mut self) {
         let path = self.folder.path().to_str().unwrap().to_owned();
-        let _ = root_command("postfix").args(["-c", &path, "stop"]).stderr(Stdio::null()).status();
+        let _ = root_command("/usr/sbin/postfix").args(["-c", &path, "stop"]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
         // What it made belongs to others.
         let _ = root_command("rm").args(["-rf", "--", &path]).status();

@@ -175,6 +175,7 @@ impl Target for Probe {
             lane: None,
             due: None,
             name: None,
+            about: None,
             payload: serde_json::json!({ "seq": fact.seq, "state": state.word() }),
         }]
     }

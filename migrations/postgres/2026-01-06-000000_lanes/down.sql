@@ -1,1 +1,2 @@
+ALTER TABLE outbox DROP COLUMN about;
 ALTER TABLE outbox DROP COLUMN lane;

@@ -76,6 +76,11 @@ const ANSWER: Duration = Duration::from_secs(60);
 const LOG_LINES: i64 = 40;
 
 impl Config {
+    /// Whether `builders` has it, or is not given.
+    pub fn takes_builder(&self, builder: &str) -> bool {
+        self.builders.as_ref().is_none_or(|builders| builders.iter().any(|name| name == builder))
+    }
+
     /// Reads the options; `None` where there is no sender.
     pub fn read(section: &Section, problems: &mut Problems) -> Option<Config> {
         let mut options = section.read(problems);

@@ -72,6 +72,7 @@ impl Mail {
             lane: due.is_none().then(|| format!("{thread} {recipient}")),
             due,
             name: name.as_ref().map(|name| format!("{name}/{}", n + 1)),
+            about: Some(format!("{}, to {recipient}", self.subject)),
             ..outbox::Letter::new(destination, copy(recipient).payload())
         };
         recipients.iter().enumerate().map(letter).collect()

@@ -80,7 +80,9 @@ impl Target for MailNotifier {
 
     fn wanted(&self, event: &Event) -> bool {
         match event {
-            Event::BuildFinished { .. } => true,
+            Event::BuildFinished { build } => {
+                self.config.build_set_summary || self.config.takes_builder(&build.builder)
+            }
             Event::RequestCancelled { .. } => self.config.build_set_summary,
             _ => false,
         }
@@ -214,7 +216,7 @@ impl MailNotifier {
     fn chosen(&self, facts: BuildFacts) -> Option<Chosen> {
         let config = &self.config;
         let (build, results) = (&facts.build, facts.build.results?);
-        if config.builders.as_ref().is_some_and(|builders| !builders.contains(&build.builder)) {
+        if !config.takes_builder(&build.builder) {
             return None;
         }
         if config.tags.as_ref().is_some_and(|tags| !tags.iter().any(|tag| facts.tags.contains(tag))) {

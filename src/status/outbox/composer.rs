@@ -197,6 +197,7 @@ fn delivery(target: &str, seq: Seq, id: String, letter: Letter, now: Time) -> De
         destination: letter.destination,
         key: letter.key,
         lane: letter.lane,
+        about: letter.about,
         seq,
         payload: letter.payload,
         state: State::Waiting,

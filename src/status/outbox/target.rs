@@ -68,13 +68,15 @@ pub struct Letter {
     /// What tells it from all others of its target; `None` is the event with its place among those the event makes. Where
     /// several events might make it, one of them does.
     pub name: Option<String>,
+    /// What it is, for people who look at the ledger.
+    pub about: Option<String>,
     pub payload: Value,
 }
 
 impl Letter {
     /// One that goes out at once, and minds no other.
     pub fn new(destination: impl Into<String>, payload: Value) -> Letter {
-        Letter { destination: destination.into(), key: None, lane: None, due: None, name: None, payload }
+        Letter { destination: destination.into(), key: None, lane: None, due: None, name: None, about: None, payload }
     }
 }
 

@@ -39,6 +39,7 @@ struct Row {
     created: Time,
     last_try: Option<Time>,
     next_try: Option<Time>,
+    about: Option<String>,
     detail: String,
 }
 
@@ -99,6 +100,7 @@ fn row(delivery: Delivery, fields: &Fields) -> Row {
         created: delivery.created,
         last_try: delivery.last_try,
         next_try: waits.then_some(delivery.next_try),
+        about: delivery.about,
         detail: delivery.detail.unwrap_or_default(),
     }
 }
