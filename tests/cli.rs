@@ -95,6 +95,26 @@ async fn a_broken_file_is_reported_whole_and_nothing_starts() {
     assert!(!folder.path().join("state.sqlite").exists(), "nothing was started");
 }
 
+#[test]
+fn targets_that_could_not_be_told_apart_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let notifier = |more: &str| {
+        format!(
+            "c['status'].append(status.MailNotifier(fromaddr='a@example.org', extraRecipients=['b@example.org']{more}))\n"
+        )
+    };
+    let write = |second: &str| {
+        let text = format!("c = {{}}\nc['status'] = []\n{}{}", notifier(""), notifier(second));
+        fs::write(folder.path().join("master.cfg"), text).unwrap();
+        run("checkconfig", folder.path())
+    };
+    let alike = write(", relayhost='elsewhere'");
+    assert_eq!(alike.status.code(), Some(2));
+    let said = String::from_utf8(alike.stderr).unwrap();
+    assert!(said.contains("master.cfg:4: status.MailNotifier: there is one like it at master.cfg:3"), "{said}");
+    assert!(write(", mode='problem'").status.success() && write(", name='second'").status.success());
+}
+
 #[actix::test]
 async fn a_port_in_use_is_said_in_a_sentence() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,7 +4,7 @@ use crate::support::delivery;
 use crate::support::repository::Repository;
 use crate::support::server::{Answer, Server, signalbox};
 use crate::support::site::{Site, history};
-use crate::support::wait::until;
+use crate::support::wait::{eventually, until};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -277,7 +277,7 @@ async fn passwords_stay_out_of_sight() {
 
     let wrong = refused(&run(command(&master, &["get", "--ids=a", "--username=ann", "--passwd=hush-hush"])).await, 1);
     assert!(wrong.contains("(401)") && wrong.contains("c['user_managers']") && !wrong.contains("hush"), "{wrong}");
-    assert!(server.errors().contains("127.0.0.1 gave a wrong name or password"), "{}", server.errors());
+    eventually(|| server.errors().contains("127.0.0.1 gave a wrong name or password")).await;
     assert!(!server.errors().contains("hush"), "{}", server.errors());
     server.stop().await;
 }

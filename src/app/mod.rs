@@ -21,7 +21,7 @@ pub use signals::{reconfig, stop};
 pub use user::{UserCommand, UserOp, user};
 
 use crate::clock::Clock;
-use crate::config::{self, Catalog, Config, Problems};
+use crate::config::{self, Catalog, Config};
 use crate::db::{self, Db, Location};
 use crate::model::{BigState, Builder};
 use crate::supervise;
@@ -85,8 +85,12 @@ pub fn catalog() -> Catalog {
 }
 
 fn load(file: &Path) -> Result<Config, Failure> {
-    let config = config::load(file, &catalog())
-        .map_err(|problems: Problems| Failure::Config { path: file.display().to_string(), problems })?;
+    let failure = |problems| Failure::Config { path: file.display().to_string(), problems };
+    let config = config::load(file, &catalog()).map_err(failure)?;
+    let doubles = crate::status::doubles(&config);
+    if !doubles.is_empty() {
+        return Err(failure(doubles));
+    }
     config.notes.iter().for_each(|note| tracing::warn!("{}: {}", note.place, note.message));
     Ok(config)
 }

@@ -24,6 +24,7 @@ use crate::hub::Hub;
 use crate::master::Master;
 use crate::supervise::{Group, Pause, Policy, Tree, Vacancy, WhenExhausted};
 use actix::prelude::*;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +96,6 @@ pub enum StartError {
     Options(Problems),
     #[error("{0}")]
     Web(#[from] web::WebError),
-    #[error("{place}: {kind} is configured twice alike; what waits to be sent could not be told apart")]
-    Twice { place: String, kind: String },
     #[error("{0}")]
     UserManager(#[from] user_manager::ManagerError),
 }
@@ -121,6 +120,20 @@ pub async fn settle(setup: &Setup, config: &Config) {
     }
 }
 
+/// Durable targets that have one name: neither the database nor people could tell what waits for which.
+pub fn doubles(config: &Config) -> Problems {
+    let mut problems = Problems::default();
+    let mut first: BTreeMap<String, &str> = BTreeMap::new();
+    for section in &config.status {
+        let Some(name) = durable_name(section) else { continue };
+        let place = first.entry(name).or_insert(&section.place);
+        if *place != section.place {
+            problems.add(&section.place, format!("{}: there is one like it at {place}; leave one out", section.kind));
+        }
+    }
+    problems
+}
+
 /// The name by which the database knows a target, if it is a durable one.
 fn durable_name(section: &Section) -> Option<String> {
     match section.kind.as_str() {
@@ -133,13 +146,6 @@ fn durable_name(section: &Section) -> Option<String> {
 
 /// Starts the target of a section, which the loader has checked.
 pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
-    if let Some(name) = durable_name(section) {
-        let config = setup.config.borrow();
-        let first = config.status.iter().find(|other| durable_name(other).as_deref() == Some(&name));
-        if first.is_some_and(|first| first.place != section.place) {
-            return Err(StartError::Twice { place: section.place.clone(), kind: section.short_kind().to_owned() });
-        }
-    }
     match section.kind.as_str() {
         "status.WebStatus" => {
             let config = web::Config::read(section, &mut Problems::default());

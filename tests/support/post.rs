@@ -17,7 +17,7 @@ pub fn notifier(house: &House, folder: &Path, port: u16, before: &str, options: 
         "c = {{}}\nc['title'] = 'Widget Foundry'\nc['buildbotURL'] = 'http://builds.example.org/'\n{before}\n\
          c['workers'] = [worker.LocalWorker('w1')]\nc['builders'] = [util.BuilderConfig(name=name, workernames=['w1'], \
          factory=util.BuildFactory()) for name in ['linux', 'docs']]\n\
-         c['status'] = [status.MailNotifier(fromaddr='buildbot@example.org', {relay}smtpPort={port}, {options})]\n"
+         c['status'] = [status.MailNotifier(fromaddr='buildbot@example.org', name='test', {relay}smtpPort={port}, {options})]\n"
     );
     let config = match load_text("master.cfg", &text, folder, &Catalog(signalbox::status::kinds())) {
         Ok(config) => config,

@@ -94,17 +94,16 @@ impl Carrier {
             }
         }
         if !digests.is_empty() {
-            let sender = self.sender().await;
-            let made = digests.letters(&sender, &self.templates);
+            let target = self.target.clone();
+            let Ok(started) = self.db.read(move |conn| outbox::started(conn, &target)).await else {
+                // Without that they would have other names than before: they wait for the database.
+                return jobs;
+            };
+            let sender = |from: &str| Sender::of(&self.target, started, from);
+            let made = digests.letters(sender, &self.templates);
             jobs.extend(made.into_iter().map(|(places, to, mail)| Job { places, to: vec![to], mail }));
         }
         jobs
-    }
-
-    async fn sender(&self) -> Sender {
-        let target = self.target.clone();
-        let started = self.db.read(move |conn| outbox::started(conn, &target)).await.unwrap_or_default();
-        Sender { target: self.target.clone(), started, domain: String::new() }
     }
 
     /// A verdict for each recipient of the letter.

@@ -1,6 +1,5 @@
 //! One letter for all that happened within a time: made when it is sent, from what waited for the end of its window.
 
-use super::address;
 use super::letter::{Line, Mail, Sender};
 use crate::model::{Results, Time};
 use crate::render::{Templates, words};
@@ -66,10 +65,10 @@ impl Digests {
         }
     }
 
-    /// The letters with the places they stand for.
-    pub fn letters(self, sender: &Sender, templates: &Templates) -> Vec<(Vec<usize>, Address, Mail)> {
+    /// The letters with the places they stand for. `sender` knows whose letters come from an address.
+    pub fn letters(self, sender: impl Fn(&str) -> Sender, templates: &Templates) -> Vec<(Vec<usize>, Address, Mail)> {
         let letter = |waiting: Waiting| {
-            let mail = waiting.letter(sender, templates);
+            let mail = waiting.letter(&sender(&waiting.like.from), templates);
             (waiting.places, waiting.to, mail)
         };
         self.0.into_iter().map(letter).collect()
@@ -78,8 +77,6 @@ impl Digests {
 
 impl Waiting {
     fn letter(&self, sender: &Sender, templates: &Templates) -> Mail {
-        let domain = address::sender(&self.like.from).map(|from| from.email.domain().to_owned());
-        let sender = Sender { domain: domain.unwrap_or_else(|| "localhost".to_owned()), ..sender.clone() };
         let title = self.lines.first().map(|line| line.title.clone()).unwrap_or_default();
         let subject = format!("buildbot {} in {title}", counted(&self.lines));
         let view = DigestView { subject: subject.clone(), lines: self.lines.iter().map(LineView::of).collect() };

@@ -1,6 +1,6 @@
 //! A letter as it waits in the outbox.
 
-use super::tinderbox;
+use super::{address, tinderbox};
 use crate::db::outbox::Delivery;
 use crate::model::{Build, Results, Time};
 use crate::status::outbox;
@@ -99,6 +99,12 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Of a target that was first started then and writes from this address.
+    pub fn of(target: &str, started: Option<Time>, from: &str) -> Sender {
+        let domain = address::sender(from).map(|from| from.email.domain().to_owned());
+        Sender { target: target.to_owned(), started, domain: domain.unwrap_or_else(|| "localhost".to_owned()) }
+    }
+
     /// The Message-ID of the letter about a build.
     pub fn id_of_build(&self, builder: &str, number: i64) -> String {
         self.id(&format!("build {builder}"), &number.to_string())

@@ -18,7 +18,7 @@
 //! |---|---|---|
 //! | `useSmtps` | False | 4.x's: TLS from the first byte on; the port is 465 then |
 //! | `caFile` | none | ours: authorities to trust besides the system's |
-//! | `name` | made of mode and recipients | ours: under which what waits is known; keeps it over changes of those |
+//! | `name` | made of whom, of what and when it writes | ours: what waits is known by it; where it is given it waits on when those change |
 //! | `rateLimit` | 300 | ours: letters per minute to the relay, shared by all who say the same |
 //! | `attachmentLimit` | 5242880 | ours: bytes of logs and patches with one letter; of longer logs their end |
 //! | `logLines` | 40 | ours: so many last lines of the failing step's log |
@@ -89,8 +89,8 @@ fn check_domain(section: &Section, problems: &mut Problems) {
     options.finish();
 }
 
-/// The name the target of a section has: its own, or one made of whom it writes to and when. How letters look and which way
-/// they go may change, and what waits is sent then as it is sent now.
+/// The name the target of a section has: its own, or one made of whom it writes to, of what, and when. Which way letters go
+/// may change without it, and what waits goes that way then.
 pub fn name(section: &Section) -> Option<String> {
     Config::read(section, &mut Problems::default()).map(|config| name_of(&config))
 }
@@ -105,12 +105,15 @@ fn name_of(config: &Config) -> String {
         ([first, rest @ ..], _) => format!("{first} and {} more", rest.len()),
     };
     let words: Vec<&str> = config.mode.iter().map(|mode| mode.word()).collect();
-    let whole = format!(
-        "{:?}",
-        (&words, &config.extra_recipients, config.send_to_interested_users, &config.builders, &config.tags)
-    );
-    let hash: String = Sha256::digest(whole).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let whom = (&config.fromaddr, &config.extra_recipients, config.send_to_interested_users);
+    let formatter = config.message_formatter.as_ref().map(|function| function.name());
+    let what = (words, &config.builders, &config.tags, config.build_set_summary, formatter);
+    let hash: String = Sha256::digest(format!("{whom:?} {what:?}")).iter().take(4).map(hex).collect();
     format!("MailNotifier:{who}:{hash}")
+}
+
+fn hex(byte: &u8) -> String {
+    format!("{byte:02x}")
 }
 
 /// Starts the target of a section.

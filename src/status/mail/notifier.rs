@@ -8,7 +8,7 @@ use super::formatter::{self, Circumstances, Formatted};
 use super::letter::{self, Line, Mail, Sender};
 use super::mode::Mode;
 use super::recipients::recipients;
-use super::{address, attachments, headers};
+use super::{attachments, headers};
 use crate::config::{self, Secrets};
 use crate::db::outbox::Delivery;
 use crate::db::{Conn, Db, DbError};
@@ -93,7 +93,7 @@ impl Target for MailNotifier {
     }
 
     fn compose(&self, fact: &Stored, facts: Facts) -> Vec<outbox::Letter> {
-        let sender = self.sender(facts.started);
+        let sender = Sender::of(&self.name, facts.started, &self.config.fromaddr);
         let compose = |subject: Subject| self.letter(subject, &facts.addresses, &sender, fact.at);
         facts.subjects.into_iter().flat_map(compose).collect()
     }
@@ -146,11 +146,6 @@ impl MailNotifier {
             line: Connection::default(),
         };
         MailNotifier { name, config, project, place, templates, db, carrier, complaint: Mutex::default() }
-    }
-
-    fn sender(&self, started: Option<Time>) -> Sender {
-        let domain = address::sender(&self.config.fromaddr).map(|from| from.email.domain().to_owned());
-        Sender { target: self.name.clone(), started, domain: domain.unwrap_or_else(|| "localhost".to_owned()) }
     }
 
     /// The letter about this, for each recipient; none where nobody wants or gets it.

@@ -253,12 +253,7 @@ impl Target for TinderboxMailNotifier {
             return Vec::new();
         }
         let build = facts.build.filter(|_| moment == Moment::End).unwrap_or_else(|| told.clone());
-        let domain = address::sender(&self.config.fromaddr).map(|from| from.email.domain().to_owned());
-        let sender = Sender {
-            target: self.name.clone(),
-            started: facts.started,
-            domain: domain.unwrap_or_else(|| "localhost".to_owned()),
-        };
+        let sender = Sender::of(&self.name, facts.started, &self.config.fromaddr);
         let mail = self.mail(&build, moment, &sender, fact.at);
         let to: Vec<String> = self.config.extra_recipients.iter().filter_map(|to| bare(to)).collect();
         mail.deliveries(&to, &self.config.relay.destination(), None)
