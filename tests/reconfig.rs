@@ -39,18 +39,11 @@ c['workers'].append(worker.Worker('afar', 'hush'))
 c['schedulers'].append(schedulers.Triggerable(name='later', builderNames=['linux']))
 c['change_source'] = changes.PBChangeSource()
 c['status'].append(status.HttpStatusPush('http://127.0.0.1:1/'))
-c['status'].append(status.IRC('irc.example.org', 'bot', channels=['#builds']))
 "
     );
     let mut server = Server::start(&idle).await;
     let shown = not_running(&server).await;
-    let paths = [
-        "changes/PBChangeSource",
-        "master/schedulers/later",
-        "master/workers/afar",
-        "status/HttpStatusPush",
-        "status/IRC",
-    ];
+    let paths = ["changes/PBChangeSource", "master/schedulers/later", "master/workers/afar", "status/HttpStatusPush"];
     assert_eq!(shown.keys().map(String::as_str).collect::<Vec<_>>(), paths, "{}", server.errors());
     assert!(shown.values().all(|(state, reason)| state == "not started" && !reason.is_empty()), "{shown:?}");
     for page in ["/", "/about/supervision"] {

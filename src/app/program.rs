@@ -209,6 +209,7 @@ impl Program {
         }
         let titled = (&config.title, &config.title_url, &config.buildbot_url)
             == (&before.title, &before.title_url, &before.buildbot_url);
+        self.targets.adopt(&config.status, status::Running::adopt);
         for gone in self.targets.take_gone(&config.status, |running| !running.is_parked() && running.keeps(titled)) {
             gone.stop(FLUSH_LIMIT).await;
         }

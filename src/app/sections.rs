@@ -15,6 +15,22 @@ impl<R> Sections<R> {
         self.running.iter().map(|(_, running)| running)
     }
 
+    /// Those whose section has changed go on under another of the same kind, where one of `wanted` is new and `adopts` says
+    /// that it can.
+    pub fn adopt(&mut self, wanted: &[Arc<Section>], adopts: impl Fn(&R, &Section) -> bool) {
+        let mut new = self.missing(wanted);
+        let mut wanted: Vec<&Section> = wanted.iter().map(AsRef::as_ref).collect();
+        for (section, running) in &mut self.running {
+            if let Some(place) = wanted.iter().position(|wanted| *wanted == section.as_ref()) {
+                wanted.swap_remove(place);
+            } else if let Some(place) =
+                new.iter().position(|other| other.kind == section.kind && adopts(running, other))
+            {
+                *section = new.swap_remove(place);
+            }
+        }
+    }
+
     /// Takes out those that `wanted` has no more, or that `keep` refuses, last started first.
     pub fn take_gone(&mut self, wanted: &[Arc<Section>], keep: impl Fn(&R) -> bool) -> Vec<R> {
         let mut wanted: Vec<&Section> = wanted.iter().map(AsRef::as_ref).collect();
@@ -48,6 +64,19 @@ mod tests {
 
     fn section(name: &str) -> Arc<Section> {
         Arc::new(Section::new("status.StatusPush", "master.cfg:1", json!({ "file": name })))
+    }
+
+    #[test]
+    fn what_has_changed_goes_on_where_it_can() {
+        let mut sections = Sections::new();
+        for name in ["a", "b", "c"] {
+            sections.add(section(name), name);
+        }
+        let wanted = [section("c"), section("a"), section("b2"), section("d")];
+        sections.adopt(&wanted, |running, other| other.options["file"] == format!("{running}2"));
+        assert_eq!(sections.take_gone(&wanted, |_| true), [] as [&str; 0]);
+        assert_eq!(sections.missing(&wanted), [section("d")]);
+        assert_eq!(sections.iter().copied().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]

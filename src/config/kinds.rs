@@ -76,8 +76,9 @@ fn filter(section: &Section, problems: &mut Problems) {
     ChangeFilter::read(section, problems);
 }
 
+/// Whoever it is given to says what else it needs.
 fn authz(section: &Section, problems: &mut Problems) {
-    AuthzConfig::read(section, problems);
+    AuthzConfig::read_without_login(section, problems);
 }
 
 fn auth(section: &Section, problems: &mut Problems) {

@@ -14,6 +14,7 @@ mod force;
 mod format;
 mod global;
 mod kinds;
+mod listed;
 mod load;
 mod modules;
 mod names;
@@ -34,6 +35,7 @@ mod workers;
 pub use builders::{BuilderConfig, MergeRequests};
 pub use callback::{Arg, Callback, CallbackError, Method, Object};
 pub use force::{CodebaseParameter, ForceSchedulerConfig, Parameter, ParameterKind};
+pub use listed::Listed;
 pub use load::{Catalog, Kind, load, load_text};
 pub use objects::{
     Archive, build_number, build_object, builder_object, change_object, properties_object, request_object,

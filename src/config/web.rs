@@ -1,8 +1,8 @@
-use super::{Callback, Options, Problems, Secret, Section};
+use super::{Callback, Listed, Options, Problems, Secret, Section};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// `util.Authz(...)` (`reference/webstatus.md` §7.1). Held by WebStatus; asked through `master::authz`.
+/// `util.Authz(...)` (`reference/webstatus.md` §7.1). Held by WebStatus and IRC; asked through `master::authz`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuthzConfig {
     pub default_action: Permission,
@@ -19,6 +19,8 @@ pub enum Permission {
     Always,
     /// `'auth'`: anyone who has logged in.
     Authenticated,
+    /// `["ada", "*!*@shell.example.org"]`: these users; on IRC services accounts and masks of hosts.
+    Listed(Vec<Listed>),
     /// `f(username, *subject) -> bool`, for those who have logged in.
     Callback(Callback),
 }
@@ -49,8 +51,8 @@ const ACTIONS: [&str; 13] = [
     "showUsersPage",
 ];
 
-/// Actions of ours, off by default.
-const OWN_ACTIONS: [&str; 3] = ["showInternals", "resendDeliveries", "replayHooks"];
+/// Actions of ours.
+const OWN_ACTIONS: [&str; 4] = ["showInternals", "resendDeliveries", "replayHooks", "joinChannel"];
 
 const AUTH_KINDS: [&str; 4] = ["util.BasicAuth", "util.HTPasswdAuth", "util.HTPasswdAprAuth", "util.UsersAuth"];
 
@@ -68,8 +70,18 @@ impl Default for AuthzConfig {
 }
 
 impl AuthzConfig {
-    /// `util.Authz(...)`; a part that cannot be read permits nothing.
+    /// `util.Authz(...)` of a web server; a part that cannot be read permits nothing.
     pub fn read(section: &Section, problems: &mut Problems) -> AuthzConfig {
+        AuthzConfig::read_for(section, Login::Here, problems)
+    }
+
+    /// The same of an IRC bot, where people log in to the services of their network: nothing is needed here for it, and
+    /// what is given for web servers has no effect.
+    pub fn read_without_login(section: &Section, problems: &mut Problems) -> AuthzConfig {
+        AuthzConfig::read_for(section, Login::Elsewhere, problems)
+    }
+
+    fn read_for(section: &Section, login: Login, problems: &mut Problems) -> AuthzConfig {
         let mut options = section.read(problems);
         let default_action = Permission::option(&mut options, "default_action").unwrap_or(Permission::Never);
         let auth = options.call("auth", &AUTH_KINDS).and_then(|call| Auth::read(&call, options.problems()));
@@ -85,31 +97,48 @@ impl AuthzConfig {
                 actions.insert((*action).to_owned(), permission);
             }
         }
-        if auth.is_none() && !use_http_header && !options.given("auth") {
-            let needs_login =
-                |permission: &Permission| matches!(permission, Permission::Authenticated | Permission::Callback(_));
-            if let Some((action, _)) = actions.iter().find(|(_, permission)| needs_login(permission)) {
-                let action = action.clone();
-                options.problem(&action, "nobody can log in: give auth=… or useHttpHeader=True as well");
-            }
+        if login == Login::Here
+            && auth.is_none()
+            && !use_http_header
+            && !options.given("auth")
+            && let Some((action, _)) = actions.iter().find(|(_, permission)| permission.needs_login())
+        {
+            let action = action.clone();
+            options.problem(&action, "nobody can log in: give auth=… or useHttpHeader=True as well");
         }
         options.finish();
         AuthzConfig { default_action, actions, auth, use_http_header, http_login_url }
     }
 }
 
+/// Where those log in whom permissions name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Login {
+    Here,
+    Elsewhere,
+}
+
 impl Permission {
+    fn needs_login(&self) -> bool {
+        match self {
+            Permission::Never | Permission::Always => false,
+            Permission::Authenticated | Permission::Listed(_) | Permission::Callback(_) => true,
+        }
+    }
+
     fn option(options: &mut Options<'_, '_>, name: &'static str) -> Option<Permission> {
         let value = options.value(name)?;
         let permission = match value {
             serde_json::Value::Bool(false) => Some(Permission::Never),
             serde_json::Value::Bool(true) => Some(Permission::Always),
             serde_json::Value::String(word) if word == "auth" => Some(Permission::Authenticated),
+            serde_json::Value::Array(list) => Some(Permission::Listed(Listed::read(options, name, list))),
             other => options.section().function(other).map(Permission::Callback),
         };
         if permission.is_none() {
             let shown = super::section::shown(value);
-            options.problem(name, format!("expected True, False, \"auth\" or a function, not {shown}"));
+            options
+                .problem(name, format!("expected True, False, \"auth\", a list of names or a function, not {shown}"));
             return Some(Permission::Never);
         }
         permission

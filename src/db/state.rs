@@ -1,4 +1,4 @@
-//! Small durable values of schedulers, pollers and the like.
+//! Small durable values of schedulers, pollers, bots and the like.
 
 use super::DbError;
 use super::columns::{from_json, json};
@@ -33,5 +33,22 @@ pub fn put(conn: &mut Conn, put: &Put) -> Result<(), DbError> {
             .set(state::value.eq(&value))
     )
     .execute(c))?;
+    Ok(())
+}
+
+/// What is stored for an object, by key; at most `limit`.
+pub fn all(conn: &mut Conn, object: &str, limit: i64) -> Result<Vec<(String, Value)>, DbError> {
+    let rows: Vec<(String, String)> = state::table
+        .filter(state::object.eq(object))
+        .order(state::key)
+        .limit(limit.max(0))
+        .select((state::key, state::value))
+        .load(conn.engine()?)?;
+    rows.into_iter().map(|(key, text)| Ok((key, from_json("state.value", &text)?))).collect()
+}
+
+/// Forgets one.
+pub fn remove(conn: &mut Conn, object: &str, key: &str) -> Result<(), DbError> {
+    diesel::delete(state::table.find((object, key))).execute(conn.engine()?)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ mod passwords;
 
 pub use passwords::{LONGEST, fits_line, hashed};
 
-use crate::config::{Arg, Auth, AuthzConfig, Permission};
+use crate::config::{Arg, Auth, AuthzConfig, Listed, Permission};
 use crate::config::{build_object, builder_object, request_object, worker_object};
 use crate::model::*;
 use serde_json::Value;
@@ -43,10 +43,12 @@ pub enum Action {
     ResendDeliveries,
     /// Taking a request of a change hook in once more: ours, off by default.
     ReplayHooks,
+    /// Having an IRC bot join and leave channels: ours.
+    JoinChannel,
 }
 
 impl Action {
-    pub const ALL: [Action; 16] = [
+    pub const ALL: [Action; 17] = [
         Action::View,
         Action::ForceBuild,
         Action::ForceAllBuilds,
@@ -63,6 +65,7 @@ impl Action {
         Action::ShowInternals,
         Action::ResendDeliveries,
         Action::ReplayHooks,
+        Action::JoinChannel,
     ];
 
     /// The option of `util.Authz` that decides it.
@@ -84,6 +87,7 @@ impl Action {
             Action::ShowInternals => "showInternals",
             Action::ResendDeliveries => "resendDeliveries",
             Action::ReplayHooks => "replayHooks",
+            Action::JoinChannel => "joinChannel",
         }
     }
 }
@@ -117,6 +121,15 @@ impl Who {
             Who::User { name, .. } => Some(name),
         }
     }
+}
+
+/// Somebody on IRC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// Whom they have logged in to the network's services as.
+    pub account: Option<String>,
+    /// `nick!user@host`
+    pub mask: String,
 }
 
 /// The rights of one status target, as its `authz` option gives them.
@@ -191,6 +204,7 @@ impl Authz {
             (Permission::Never, _) => false,
             (Permission::Always, _) => true,
             (Permission::Authenticated, who) => matches!(who, Who::User { .. }),
+            (Permission::Listed(list), who) => listed(list, who),
             (Permission::Callback(_), Who::Anonymous) => false,
             (Permission::Callback(function), Who::User { name, .. }) => {
                 let mut args = vec![Arg::Json(Value::from(name.as_str()))];
@@ -206,12 +220,23 @@ impl Authz {
         }
     }
 
+    /// The same for somebody on IRC: their services account is the name they log in with, their nick is nothing.
+    pub async fn allows_speaker(&self, speaker: &Speaker, action: Action, subject: Subject<'_>) -> bool {
+        let by_host = match self.permission(action) {
+            Permission::Listed(list) => list.iter().any(|listed| listed.fits(&speaker.mask)),
+            _ => false,
+        };
+        let who = speaker.account.as_deref().map_or(Who::Anonymous, user);
+        by_host || self.allows(&who, action, subject).await
+    }
+
     /// Whether a form for it is shown to them.
     pub fn advertises(&self, who: &Who, action: Action) -> bool {
         match self.permission(action) {
             Permission::Never => false,
             Permission::Always => true,
             Permission::Authenticated | Permission::Callback(_) => matches!(who, Who::User { .. }),
+            Permission::Listed(list) => listed(list, who),
         }
     }
 
@@ -219,7 +244,10 @@ impl Authz {
     pub fn wants_login(&self, who: &Who, action: Action) -> bool {
         *who == Who::Anonymous
             && (self.config.auth.is_some() || self.config.http_login_url.is_some())
-            && matches!(self.permission(action), Permission::Authenticated | Permission::Callback(_))
+            && matches!(
+                self.permission(action),
+                Permission::Authenticated | Permission::Listed(_) | Permission::Callback(_)
+            )
     }
 
     fn permission(&self, action: Action) -> &Permission {
@@ -242,6 +270,10 @@ impl Authz {
         lately.insert(name.to_owned(), (password.to_owned(), Instant::now()));
         true
     }
+}
+
+fn listed(list: &[Listed], who: &Who) -> bool {
+    who.user().is_some_and(|name| list.iter().any(|listed| listed.is_account(name)))
 }
 
 fn user(name: &str) -> Who {

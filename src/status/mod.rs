@@ -1,6 +1,6 @@
 //! Status targets: who is told what happened, one file or folder each.
 //!
-//! A target is started from its section of the configuration, and in no other way. A *live* one (web pages) speaks of
+//! A target is started from its section of the configuration, and in no other way. A *live* one (web pages, IRC) speaks of
 //! now; a *durable* one (pushes) works through [`outbox`], which loses nothing.
 
 mod announcer;
@@ -85,6 +85,7 @@ impl Setup {
 pub enum Running {
     Web(web::WebServer),
     Durable(outbox::Running),
+    Irc(Box<irc::Running>),
     /// This version cannot start it yet; its options have been checked, and the tree shows it.
     NotStarted(Vacancy),
 }
@@ -154,6 +155,7 @@ pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
         "status.StatusPush" => push::status_push::start(setup, section).map(Running::Durable),
         "status.MailNotifier" => mail::start(setup, section).map(Running::Durable),
         "status.TinderboxMailNotifier" => mail::tinderbox::start(setup, section).map(Running::Durable),
+        "status.IRC" => irc::start(setup, section).map(Box::new).map(Running::Irc),
 
         kind => {
             let why = "this version cannot start it yet";
@@ -180,7 +182,7 @@ impl Running {
     pub fn address(&self) -> Option<String> {
         match self {
             Running::Web(server) => Some(format!("http://{}/", server.address)),
-            Running::Durable(_) | Running::NotStarted(_) => None,
+            Running::Durable(_) | Running::Irc(_) | Running::NotStarted(_) => None,
         }
     }
 
@@ -189,6 +191,7 @@ impl Running {
         match self {
             Running::Web(server) => server.is_parked(),
             Running::Durable(running) => running.is_parked(),
+            Running::Irc(running) => running.is_parked(),
             Running::NotStarted(_) => false,
         }
     }
@@ -197,7 +200,15 @@ impl Running {
     pub fn keeps(&self, titled: bool) -> bool {
         match self {
             Running::Durable(_) => titled,
-            Running::Web(_) | Running::NotStarted(_) => true,
+            Running::Web(_) | Running::Irc(_) | Running::NotStarted(_) => true,
+        }
+    }
+
+    /// Goes on as this other section says, where it can without being started anew.
+    pub fn adopt(&self, section: &Section) -> bool {
+        match self {
+            Running::Irc(running) => running.adopt(section),
+            Running::Web(_) | Running::Durable(_) | Running::NotStarted(_) => false,
         }
     }
 
@@ -206,6 +217,7 @@ impl Running {
         match self {
             Running::Web(server) => server.stop().await,
             Running::Durable(running) => running.stop(limit).await,
+            Running::Irc(running) => running.stop(limit).await,
             Running::NotStarted(vacancy) => drop(vacancy),
         }
     }

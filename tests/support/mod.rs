@@ -1,14 +1,21 @@
 //! The whole server on port 0 with its own folder, and the real far ends it talks to.
 
+pub mod atheme;
 pub mod browser;
+pub mod daemon;
 pub mod database;
 pub mod delivery;
 pub mod ear;
 pub mod facts;
 pub mod gallery;
+pub mod inspircd;
+pub mod irc_client;
+pub mod irc_ear;
+pub mod irc_scene;
 pub mod mail_server;
 pub mod master;
 pub mod mercurial;
+pub mod ngircd;
 pub mod noise;
 pub mod openssl;
 pub mod poller;

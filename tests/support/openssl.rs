@@ -69,6 +69,14 @@ impl Authority {
     }
 }
 
+/// The SHA-256 of a certificate, as services of IRC know it.
+pub fn fingerprint(certificate: &Path) -> String {
+    let said = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", text(certificate)], b"");
+    let said = String::from_utf8(said).unwrap();
+    let digits = said.split('=').nth(1).unwrap().trim();
+    digits.replace(':', "").to_lowercase()
+}
+
 const NEW_KEY: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
 fn text(path: &Path) -> &str {

@@ -5,11 +5,97 @@
 //!                               notify_events={'exception': 1, 'successToFailure': 1}))
 //! ```
 //!
-//! Not here yet: the bot. The target is accepted and checked.
+//! It is spoken to by name in a channel (`builds: status linux`) or in private; `builds: help` and `builds: commands`
+//! say the rest. [`bot`] decides what is said, `connection` says it.
+//!
+//! # What it says
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `notify_events` | none | what channels and `pm_to_nicks` are told of unasked: `started`, `finished`, `success`, `warnings`, `failure`, `exception`, `successToFailure` and the other turns |
+//! | `pm_to_nicks` | none | nicks that are told by private message |
+//! | `tags` (`categories`) | all | only builders with one of these are spoken of unasked, and listed where none is named |
+//! | `useRevisions` | False | builds are called by what they contain rather than by number |
+//! | `showBlameList` | True | who made the changes of a build that did not succeed |
+//! | `useColors` | True | results are coloured |
+//! | `noticeOnChannel` | False | what is said to channels is said as notices |
+//!
+//! What a channel or a person sets (`notify`, `mute`) is kept over reconnects and restarts, for the bot's nick and
+//! host. Who only writes to the bot is told nothing unasked. What was missed while the bot was away is one line on its
+//! return, for each contact that would have been told of it. Whoever watched a build, or forced it, hears of its end after
+//! a reconnect as well; not after a restart of Signalbox, which ends every build that runs.
+//!
+//! # Who may
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `allowForce` | False | opens `force` and `stop` |
+//! | `allowShutdown` | False | opens `shutdown` |
+//! | `authz` | everybody | who may use what is open |
+//!
+//! ```python
+//! authz=util.Authz(forceBuild=["ann", "bob"], stopBuild='auth', cleanShutdown=["*!*@ops.example.org"],
+//!                  joinChannel=False)
+//! ```
+//!
+//! `forceBuild`, `stopBuild`, `cleanShutdown`, `joinChannel` (`join` and `leave`) and `view` (all that tells of builds) are
+//! each True, False, `'auth'` for those who have logged in to the network's services, a list of services accounts and masks
+//! `nick!user@host`, or a function of the account's name and of what it is about. Those not given are `default_action`,
+//! which is False, but for `view`, which is True. A nick is never enough, since anybody can take one: a mask has to name a
+//! host, and accounts are asked of the server.
+//!
+//! # How it gets onto a network and stays there
+//!
+//! What is not 0.8's is marked.
+//!
+//! * `port`: 6667, or 6697 with `useSSL` (0.8 kept to 6667).
+//! * `useSSL=True`: the certificate must be one for `host` and signed by an authority of the system, or of `caFile`
+//!   (ours). `sslVerify=False` (ours) takes any, self-signed ones too: then whoever gets in between reads everything.
+//! * `password`: told to NickServ, and to nobody as PASS; `serverPassword` (ours) is for that.
+//! * `useSASL=True` (ours): logs in by SASL PLAIN with `password` as `saslUser` (the nick, if nothing is said);
+//!   `useSASL="EXTERNAL"` with `certFile` and `keyFile` (the same file, if nothing is said). A server that has no SASL or
+//!   refuses it is gone on with, and NickServ is told.
+//! * Passwords are sent whether or not the connection is encrypted: that is for the configuration to see to.
+//! * `lostDelay` and `failedDelay`: as given; else drawn anew for each try, from 1 to 5 and from 45 to 60 seconds, and
+//!   growing up to ten minutes after ten failures in a row.
+//!
+//! Not here: channel operators have no rights of their own.
 
-use crate::config::{Kind, Options, Problems, Secret, Section, did_you_mean};
-use serde_json::Value;
+mod announce;
+mod away;
+pub mod bot;
+mod commands;
+mod config;
+pub mod connection;
+mod contact;
+mod contacts;
+mod events;
+mod memory;
+mod permission;
+mod presence;
+mod shell_words;
+mod talking;
+mod telling;
+pub mod wire;
+mod words;
+
+pub use config::{Channel, Config};
+
+use super::StartError;
+use crate::config::{Kind, Problems, Section};
+use crate::supervise::{Child, Pause, Policy, Strategy, WhenExhausted};
+use actix::AsyncContext;
+use bot::{Adopt, Finish, IrcBot, Options};
+use commands::Desk;
+use connection::IrcConnection;
+use connection::settings::Settings;
+use memory::Memory;
+use presence::Presence;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
+use wire::Quit;
 
 /// For the configuration's catalog.
 pub const KIND: Kind = Kind {
@@ -18,180 +104,108 @@ pub const KIND: Kind = Kind {
     check,
 };
 
-/// The options (`reference/irc.md` §1).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    pub host: String,
-    pub nick: String,
-    pub channels: Vec<Channel>,
-    /// Nicks told by private message.
-    pub pm_to_nicks: Vec<String>,
-    pub port: u16,
-    pub use_ssl: bool,
-    pub allow_force: bool,
-    pub allow_shutdown: bool,
-    pub tags: Option<Vec<String>>,
-    /// For NickServ.
-    pub password: Option<Secret>,
-    /// What is told without being asked for; names in lower case.
-    pub notify_events: Vec<String>,
-    pub notice_on_channel: bool,
-    pub show_blame_list: bool,
-    pub use_revisions: bool,
-    pub use_colors: bool,
-    /// `None` draws 1 to 5 s anew for each try.
-    pub lost_delay: Option<Duration>,
-    /// `None` draws 45 to 60 s anew for each try.
-    pub failed_delay: Option<Duration>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Channel {
-    pub name: String,
-    /// Its key.
-    pub password: Option<Secret>,
-}
-
-const EVENTS: [&str; 6] = ["started", "finished", "success", "warnings", "failure", "exception"];
-
 fn check(section: &Section, problems: &mut Problems) {
     Config::read(section, problems);
 }
 
-/// Whether a bot can tell of this: `finished`, `failure`, `successToFailure`.
-pub fn is_event(name: &str) -> bool {
-    const RESULTS: [&str; 4] = ["success", "warnings", "failure", "exception"];
-    let turn = name.split_once("To").is_some_and(|(from, to)| {
-        RESULTS.contains(&from)
-            && to.starts_with(|c: char| c.is_uppercase())
-            && RESULTS.contains(&to.to_lowercase().as_str())
+/// A bot at work, with its connection.
+pub struct Running {
+    /// What files of the options are meant from.
+    basedir: PathBuf,
+    bot: Child<IrcBot>,
+    connection: Child<IrcConnection>,
+    settings: Settings,
+    options: watch::Sender<Options>,
+}
+
+/// Starts the bot of a section, as `status/IRC:<host>`, and its connection below it.
+pub fn start(setup: &super::Setup, section: &Section) -> Result<Running, StartError> {
+    let mut problems = Problems::default();
+    let config = Config::read(section, &mut problems).ok_or(StartError::Options(problems))?;
+    let settings = config.settings(&setup.basedir);
+    Ok(launch(setup, config, settings))
+}
+
+/// The same with settings of the connection's own, such as a pace.
+pub fn launch(setup: &super::Setup, config: Config, settings: Settings) -> Running {
+    let name = format!("IRC:{}", config.host);
+    let below = setup.group.group(&name, Strategy::OneForOne);
+    let memory = Memory::new(&setup.db, &config);
+    let presence = Arc::new(Mutex::new(Presence::new(&config.nick)));
+    let (options, adopted) = watch::channel(Options::new(config));
+    let mut connected = None;
+    let bot = setup.group.start(&name, policy(), |ctx, gauges| {
+        let connection = connection::start(&below, settings.clone(), ctx.address().recipient());
+        let desk = Desk {
+            db: setup.db.clone(),
+            clock: setup.clock.clone(),
+            master: setup.master.clone(),
+            who_is: connection.addr.clone().recipient(),
+        };
+        let orders = connection.addr.clone().recipient();
+        connected = Some(connection);
+        IrcBot::new(bot::Setup {
+            path: setup.group.path_of(&name),
+            desk,
+            hub: setup.hub.clone(),
+            memory,
+            presence,
+            options: adopted,
+            in_force: setup.config.clone(),
+            connection: orders,
+            gauges: gauges.clone(),
+        })
     });
-    turn || EVENTS.contains(&name)
+    let connection = connected.expect("a child is made before it is started");
+    Running { basedir: setup.basedir.clone(), bot, connection, settings, options }
 }
 
-impl Config {
-    /// Reads the options; `None` where there is no server to connect to.
-    pub fn read(section: &Section, problems: &mut Problems) -> Option<Config> {
-        let mut options = section.read(problems);
-        let host = options.required_text("host");
-        let nick = options.required_text("nick");
-        for (name, text) in [("host", &host), ("nick", &nick)] {
-            if text.as_deref().is_some_and(|text| text.contains(|c: char| c.is_whitespace() || c.is_control())) {
-                options.problem(name, "must not hold blanks");
-            }
+/// Our own bugs.
+fn policy() -> Policy {
+    Policy {
+        pause: Pause::Exponential { first: Duration::from_millis(500), cap: Duration::from_secs(60) },
+        max_restarts: 6,
+        window: Duration::from_secs(900),
+        when_exhausted: WhenExhausted::Park,
+    }
+}
+
+impl Running {
+    /// One of the two fell too often and stays down.
+    pub fn is_parked(&self) -> bool {
+        self.bot.is_parked() || self.connection.is_parked()
+    }
+
+    /// Goes on with the options of this section, if nothing about the connection is different; `false` otherwise.
+    pub fn adopt(&self, section: &Section) -> bool {
+        let Some(config) = Config::read(section, &mut Problems::default()) else { return false };
+        if self.is_parked() || config.settings(&self.basedir) != self.settings {
+            return false;
         }
-        let channels = channels(&mut options);
-        let use_ssl = options.flag("useSSL", false);
-        let port = options.integer_in("port", 1, 65535).and_then(|port| u16::try_from(port).ok());
-        let tags = options.texts("tags");
-        let old_tags = options.texts("categories");
-        let config = Config {
-            host: host.clone().unwrap_or_default(),
-            nick: nick.clone().unwrap_or_default(),
-            channels,
-            pm_to_nicks: pm_to_nicks(&mut options),
-            port: port.unwrap_or(6667),
-            use_ssl,
-            allow_force: strict_flag(&mut options, "allowForce"),
-            allow_shutdown: strict_flag(&mut options, "allowShutdown"),
-            tags: tags.or(old_tags),
-            password: options.secret("password"),
-            notify_events: events(&mut options),
-            notice_on_channel: options.flag("noticeOnChannel", false),
-            show_blame_list: options.flag("showBlameList", true),
-            use_revisions: options.flag("useRevisions", false),
-            use_colors: options.flag("useColors", true),
-            lost_delay: options.seconds("lostDelay"),
-            failed_delay: options.seconds("failedDelay"),
+        let before = self.options.send_replace(Options::new(config)).config;
+        let now = self.options.borrow().config.clone();
+        let gone = |channel: &&Channel| !now.channels.iter().any(|kept| kept.name == channel.name);
+        let left = before.channels.iter().filter(gone).map(|channel| channel.name.clone()).collect();
+        // One that is being restarted takes it up afterwards.
+        if let Err(error) = self.bot.addr.try_send(Adopt { left }) {
+            tracing::warn!("{}: too busy for its new channels: {error}; reconfig again", self.bot.report().path);
+        }
+        true
+    }
+
+    /// Says what is still to be said, says goodbye, and ends; at most about `limit` long.
+    pub async fn stop(self, limit: Duration) {
+        let name = self.bot.report().path;
+        let quit = async {
+            // A bot that is down has nothing more to say, and a connection that is has nobody to say it to.
+            let _ = self.bot.addr.send(Finish).await;
+            let why = "buildmaster reconfigured: bot disconnecting".to_owned();
+            let _ = self.connection.addr.send(Quit { why }).await;
         };
-        options.finish();
-        host.and(nick).map(|_| config)
-    }
-}
-
-/// A flag that opens something takes nothing but True and False.
-fn strict_flag(options: &mut Options<'_, '_>, name: &'static str) -> bool {
-    match options.value(name) {
-        None => false,
-        Some(Value::Bool(flag)) => *flag,
-        Some(_) => {
-            options.problem(name, "must be True or False");
-            false
+        if tokio::time::timeout(limit, quit).await.is_err() {
+            tracing::warn!("{name}: not everything could be said within {limit:.1?}");
         }
-    }
-}
-
-fn channels(options: &mut Options<'_, '_>) -> Vec<Channel> {
-    let mut channels = Vec::new();
-    if !options.given("channels") {
-        options.problem("channels", "is required");
-    }
-    for channel in options.list("channels").unwrap_or_default() {
-        let (name, password) = match channel {
-            Value::String(name) => (Some(name.as_str()), None),
-            Value::Object(details) => {
-                crate::config::unknown_keys(options, "channels", details, &["channel", "password"]);
-                (details.get("channel").and_then(Value::as_str), details.get("password").and_then(Value::as_str))
-            }
-            _ => (None, None),
-        };
-        match name {
-            Some(name) if !name.is_empty() && !name.contains([' ', ',', '\x07', '\r', '\n']) => {
-                // A name without a mark gets the usual one.
-                let marked = if name.starts_with(['&', '#', '!', '+']) { name.to_owned() } else { format!("#{name}") };
-                channels.push(Channel { name: marked, password: password.map(Secret::new) });
-            }
-            _ => {
-                options.problem("channels", "each must be \"#name\" or {\"channel\": \"#name\", \"password\": \"key\"}")
-            }
-        }
-    }
-    channels
-}
-
-fn pm_to_nicks(options: &mut Options<'_, '_>) -> Vec<String> {
-    let mut nicks = Vec::new();
-    for nick in options.list("pm_to_nicks").unwrap_or_default() {
-        match nick.as_str().or_else(|| nick.get("nick").and_then(Value::as_str)) {
-            Some(nick) => nicks.push(nick.to_owned()),
-            None => options.problem("pm_to_nicks", "each must be a nick"),
-        }
-    }
-    nicks
-}
-
-/// Names in a list, or as the keys of a dict whose values do not count in 0.8; here a false one leaves its event out.
-fn events(options: &mut Options<'_, '_>) -> Vec<String> {
-    let names: Vec<String> = match options.value("notify_events") {
-        Some(Value::Object(dict)) if !dict.keys().any(|key| key.starts_with('$')) => dict
-            .iter()
-            .filter(|(_, wanted)| wanted.as_bool() != Some(false) && wanted.as_i64() != Some(0))
-            .map(|(name, _)| name.clone())
-            .collect(),
-        Some(_) => options.texts("notify_events").unwrap_or_default(),
-        None => Vec::new(),
-    };
-    for name in names.iter().filter(|name| !is_event(name)) {
-        let hint = did_you_mean(name, EVENTS.iter().copied().chain(["successToFailure", "failureToSuccess"]));
-        let hint = hint.map_or(String::new(), |hint| format!(", {hint}"));
-        options.problem(
-            "notify_events",
-            format!(
-                "there is no event \"{name}\"; there are {} and turns such as successToFailure{hint}",
-                EVENTS.join(", ")
-            ),
-        );
-    }
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_and_turns_are_known() {
-        assert!(is_event("started") && is_event("successToFailure") && is_event("warningsToException"));
-        assert!(!is_event("successTofailure") && !is_event("failed") && !is_event("xToSuccess"));
+        self.bot.stop().await;
+        self.connection.stop().await;
     }
 }
