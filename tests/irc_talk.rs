@@ -417,11 +417,11 @@ async fn a_bot_that_falls_is_back_at_once_where_it_was() {
     let mut carol = scene.person("carol").await;
     carol.say("#widget", "bb: notify on failure");
     assert_eq!(carol.expect_from("bb").await, "The following events are being notified: ['failure']");
-    assert!(scene.setup.tree.provoke_panic("status/IRC:127.0.0.1"));
+    assert!(scene.setup.tree.provoke_panic("status/IRC:bb@127.0.0.1"));
     let tree = scene.setup.tree.clone();
     eventually(move || {
         let reports = tree.reports();
-        let bot = reports.iter().find(|report| report.path == "status/IRC:127.0.0.1").unwrap();
+        let bot = reports.iter().find(|report| report.path == "status/IRC:bb@127.0.0.1").unwrap();
         (bot.restarts, bot.state) == (1, "running")
     })
     .await;

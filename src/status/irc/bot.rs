@@ -31,7 +31,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// What a bot needs from outside, and what of it outlives a restart. Cheap to clone.
 #[derive(Clone)]
 pub struct Setup {
-    /// `status/IRC:irc.example.org`, for the hub and the log.
+    /// `status/IRC:builds@irc.example.org`, for the hub and the log.
     pub path: String,
     pub desk: Desk,
     pub hub: Hub,

@@ -118,7 +118,7 @@ pub struct Running {
     options: watch::Sender<Options>,
 }
 
-/// Starts the bot of a section, as `status/IRC:<host>`, and its connection below it.
+/// Starts the bot of a section, as `status/IRC:<nick>@<host>`, and its connection below it.
 pub fn start(setup: &super::Setup, section: &Section) -> Result<Running, StartError> {
     let mut problems = Problems::default();
     let config = Config::read(section, &mut problems).ok_or(StartError::Options(problems))?;
@@ -128,7 +128,7 @@ pub fn start(setup: &super::Setup, section: &Section) -> Result<Running, StartEr
 
 /// The same with settings of the connection's own, such as a pace.
 pub fn launch(setup: &super::Setup, config: Config, settings: Settings) -> Running {
-    let name = format!("IRC:{}", config.host);
+    let name = format!("IRC:{}@{}", config.nick, config.host);
     let below = setup.group.group(&name, Strategy::OneForOne);
     let memory = Memory::new(&setup.db, &config);
     let presence = Arc::new(Mutex::new(Presence::new(&config.nick)));

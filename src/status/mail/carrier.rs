@@ -31,11 +31,18 @@ pub struct Carrier {
     pub db: Db,
     /// Whose letters they are, but for when it was started.
     pub target: String,
-    pub line: Line,
+    pub connection: Connection,
 }
 
-/// The connection, if there is one, and how often it was used.
-pub type Line = Arc<Mutex<(Option<Session>, u64)>>;
+/// The connection, while there is one; shared with who closes it when nobody uses it.
+pub type Connection = Arc<Mutex<Held>>;
+
+#[derive(Default)]
+pub struct Held {
+    session: Option<Session>,
+    /// How often it was given back.
+    used: u64,
+}
 
 /// One letter with all its copies in a batch.
 struct Job {
@@ -118,25 +125,28 @@ impl Carrier {
         };
         self.rate.until_ready().await;
         let letter = Outgoing { from: &from, to: &job.to, full: &written.full, bare: written.bare.as_deref() };
-        let mut line = self.line.lock().await;
-        let mut session = match line.0.take() {
-            Some(mut session) => session.stands().await.then_some(session),
-            None => None,
+        let mut held = self.connection.lock().await;
+        let mut session = match self.session(&mut held).await {
+            Ok(session) => session,
+            Err(why) => return for_all(Verdict::Away(why)),
         };
-        if session.is_none() {
-            match Session::open(&self.relay, &self.basedir).await {
-                Ok(opened) => session = Some(opened),
-                Err(why) => return for_all(Verdict::Away(why)),
-            }
-        }
-        let Some(mut session) = session else { return for_all(Verdict::Away("there is no connection".to_owned())) };
         let (verdicts, stands) = session.send(&letter).await;
         if stands {
-            line.0 = Some(session);
-            line.1 += 1;
-            tokio::spawn(close_when_idle(Arc::clone(&self.line), line.1));
+            held.session = Some(session);
+            held.used += 1;
+            tokio::spawn(close_when_idle(Arc::clone(&self.connection), held.used));
         }
         verdicts
+    }
+
+    /// The one that stands, or a new one.
+    async fn session(&self, held: &mut Held) -> Result<Session, String> {
+        if let Some(mut session) = held.session.take()
+            && session.stands().await
+        {
+            return Ok(session);
+        }
+        Session::open(&self.relay, &self.basedir).await
     }
 
     async fn written(&self, mail: &Mail) -> Result<Written, Verdict> {
@@ -189,11 +199,11 @@ fn outcome(verdict: Verdict) -> Outcome {
 }
 
 /// Takes leave of the relay unless the connection has been used again.
-async fn close_when_idle(line: Line, used: u64) {
+async fn close_when_idle(connection: Connection, used: u64) {
     tokio::time::sleep(IDLE).await;
     let session = {
-        let mut line = line.lock().await;
-        if line.1 == used { line.0.take() } else { None }
+        let mut held = connection.lock().await;
+        if held.used == used { held.session.take() } else { None }
     };
     if let Some(session) = session {
         session.close().await;

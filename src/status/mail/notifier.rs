@@ -1,7 +1,7 @@
 //! The target: which events make letters, and what they say. How they get away is [`super::carrier`].
 
 use super::body::{BuildView, LetterView};
-use super::carrier::{Carrier, Line as Connection};
+use super::carrier::{Carrier, Connection};
 use super::config::Config;
 use super::facts::{BuildFacts, Facts, Subject};
 use super::formatter::{self, Circumstances, Formatted};
@@ -143,7 +143,7 @@ impl MailNotifier {
             templates: Arc::clone(&templates),
             db: db.clone(),
             target: name.clone(),
-            line: Connection::default(),
+            connection: Connection::default(),
         };
         MailNotifier { name, config, project, place, templates, db, carrier, complaint: Mutex::default() }
     }

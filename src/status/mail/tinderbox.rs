@@ -10,10 +10,12 @@
 //!
 //! Not here: letters people like to read; those are MailNotifier's.
 
-use super::attachments;
-use super::carrier::{Carrier, Line as Connection};
+mod logs;
+
+pub use logs::{Compression, Logs};
+
+use super::carrier::{Carrier, Connection};
 use super::letter::{Mail, Sender};
-use super::mime::Content;
 use super::notifier::{Project, pace};
 use super::relay::{Rates, Relay};
 use super::{address, config, headers};
@@ -24,10 +26,6 @@ use crate::model::*;
 use crate::render::{Templates, words};
 use crate::status::outbox::{self, Outcome, Pace, Target};
 use crate::status::{Setup, StartError};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,8 +40,6 @@ pub const KIND: Kind = Kind {
 
 /// The logs of one letter, bytes of text before they are compressed.
 const LOGS: usize = 16 << 20;
-/// Columns of compressed logs.
-const COLUMNS: usize = 76;
 
 /// The options (`reference/mail.md` §9).
 #[derive(Debug, Clone, PartialEq)]
@@ -64,44 +60,6 @@ pub struct Config {
     /// The date of a build is that of its last change, not of its start.
     pub use_change_time: bool,
     pub relay: Relay,
-}
-
-/// How logs are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    None,
-    Gzip,
-    Bzip2,
-}
-
-impl Compression {
-    /// The words of `logcompression` and `logencoding`.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Compression::None => ("", ""),
-            Compression::Gzip => ("gzip", "base64"),
-            Compression::Bzip2 => ("bzip2", "base64"),
-        }
-    }
-
-    fn pack(self, text: String) -> String {
-        let packed = match self {
-            Compression::None => return text,
-            Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish())
-            }
-            Compression::Bzip2 => {
-                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
-                encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish())
-            }
-        };
-        let packed = packed.expect("writing to memory does not fail");
-        let encoded = STANDARD.encode(packed);
-        let lines = encoded.as_bytes().chunks(COLUMNS).map(String::from_utf8_lossy);
-        lines.map(|line| format!("{line}\n")).collect()
-    }
 }
 
 impl Config {
@@ -186,7 +144,7 @@ pub fn make(
         templates: Arc::new(Templates::new(Vec::new())),
         db: db.clone(),
         target: name.clone(),
-        line: Connection::default(),
+        connection: Connection::default(),
     };
     Ok(TinderboxMailNotifier { name, config, project, carrier })
 }
@@ -338,76 +296,5 @@ fn status(results: Option<Results>) -> &'static str {
         Some(Results::Warnings) => "testfailed",
         Some(Results::Exception | Results::Retry | Results::Cancelled) => "exception",
         Some(Results::Failure | Results::Skipped) | None => "busted",
-    }
-}
-
-/// What a build printed, to be read when its letter is sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Logs {
-    compression: Compression,
-    /// The text of each step that has some, with the logs of it.
-    steps: Vec<(String, Vec<i64>)>,
-}
-
-impl Logs {
-    fn of(build: &Build, compression: Compression) -> Logs {
-        let with_text = build.steps.iter().filter(|step| !words::line(&step.text).trim().is_empty());
-        let logs = |step: &Step| step.logs.iter().map(|log| log.id).collect();
-        Logs { compression, steps: with_text.map(|step| (words::line(&step.text), logs(step))).collect() }
-    }
-
-    /// The rest of the letter's text; of logs beyond `limit` bytes only the end.
-    pub fn read(&self, conn: &mut Conn, limit: usize) -> Result<String, DbError> {
-        let mut text = String::new();
-        for (step, logs) in &self.steps {
-            text.push_str(&format!("======== BuildStep started ========\n{step}\n=== Output ===\n"));
-            for log in logs {
-                let left = limit.saturating_sub(text.len());
-                match attachments::with_headers(conn, *log, left)? {
-                    Content::Text(printed) => text.push_str(&defused(&printed)),
-                    Content::Binary(bytes) => text.push_str(&defused(&String::from_utf8_lossy(&bytes))),
-                }
-            }
-            text.push_str("=== Output ended ===\n======== BuildStep ended ========\n");
-        }
-        Ok(format!("\n{}", self.compression.pack(text)))
-    }
-}
-
-/// Only at the start of a line the word means something to a Tinderbox.
-fn defused(text: &str) -> String {
-    let line = |line: &str| match line.starts_with("TinderboxPrint") {
-        true => line.to_owned(),
-        false => line.replace("TinderboxPrint", "Tinderbox Print"),
-    };
-    text.split_inclusive('\n').map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-
-    #[test]
-    fn the_word_counts_only_at_the_start_of_a_line() {
-        let text = "TinderboxPrint: a\nsee TinderboxPrint: b\n";
-        assert_eq!(defused(text), "TinderboxPrint: a\nsee Tinderbox Print: b\n");
-    }
-
-    #[test]
-    fn logs_are_packed_in_lines_of_76() {
-        let text = (0..1000).map(|line| format!("line {line}\n")).collect::<String>();
-        for compression in [Compression::Gzip, Compression::Bzip2] {
-            let packed = compression.pack(text.clone());
-            assert!(packed.lines().all(|line| line.len() <= COLUMNS));
-            let bytes = STANDARD.decode(packed.replace('\n', "")).unwrap();
-            let mut unpacked = String::new();
-            match compression {
-                Compression::Gzip => flate2::read::GzDecoder::new(&*bytes).read_to_string(&mut unpacked),
-                _ => bzip2::read::BzDecoder::new(&*bytes).read_to_string(&mut unpacked),
-            }
-            .unwrap();
-            assert_eq!(unpacked, text);
-        }
     }
 }
