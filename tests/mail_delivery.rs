@@ -204,6 +204,19 @@ async fn a_relay_that_takes_few_recipients_at_once_gets_the_others_next() {
 }
 
 #[actix::test]
+async fn a_relay_that_takes_one_letter_over_a_connection_is_not_left_alone_for_that() {
+    let relay = RogueRelay::start(Manner::OneEach).await;
+    let post = Post::start(relay.port, TO_LIST).await;
+    for number in 1..=5 {
+        post.fails("linux", number).await;
+    }
+    eventually(|| relay.taken().len() == 5).await;
+    eventually(|| post.states() == [State::Delivered; 5]).await;
+    assert!(post.ledger().iter().all(|delivery| delivery.attempts == 1));
+    post.stop().await;
+}
+
+#[actix::test]
 async fn addresses_with_other_letters_need_a_relay_that_takes_them() {
     let relay = RogueRelay::start(Manner::Good).await;
     let options = "sendToInterestedUsers=False, extraRecipients=['jörg@bücher.example', 'ann@bücher.example']";
@@ -346,7 +359,7 @@ async fn a_relay_is_bothered_so_often_and_no_more() {
 
 #[actix::test]
 async fn postfix_delivers_them() {
-    let postfix = Postfix::start();
+    let postfix = Postfix::start().await;
     let options = format!(
         "relayhost='localhost', useTls=True, caFile='{}', smtpUser='bot@relay.test', smtpPassword='pass', addLogs=True, \
          sendToInterestedUsers=False, extraRecipients=['Jörg <joerg@example.org>']",

@@ -165,6 +165,16 @@ pub fn start(setup: &Setup, section: &Section) -> Result<Running, StartError> {
     }
 }
 
+/// For targets and their far ends: pauses long enough that what needs care is not hammered.
+fn own_bugs() -> Policy {
+    Policy {
+        pause: Pause::Exponential { first: Duration::from_millis(500), cap: Duration::from_secs(60) },
+        max_restarts: 6,
+        window: Duration::from_secs(900),
+        when_exhausted: WhenExhausted::Park,
+    }
+}
+
 /// Has it recorded when a part of the tree is parked, and when it is back.
 pub fn announce(setup: &Setup) {
     let policy = Policy {

@@ -71,7 +71,6 @@ general {{ commit_interval = 5; }};
             if client.expect(" 303 ").await.contains("NickServ") {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     }
 

@@ -42,6 +42,14 @@ impl IrcClient {
         client
     }
 
+    /// Registered, and an operator of one of the servers of these tests.
+    pub async fn operator(port: u16) -> IrcClient {
+        let mut operator = IrcClient::register(port, "oper").await;
+        operator.send("OPER op op");
+        operator.expect(" 381 ").await;
+        operator
+    }
+
     /// Sends a line as it is.
     pub fn send(&self, line: &str) {
         // A server that has gone is seen by what does not come.

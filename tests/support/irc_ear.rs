@@ -1,5 +1,6 @@
 //! A bot that only listens: what the connection of an IRC bot tells, and a way to give it orders.
 
+use super::wait::until;
 use actix::prelude::*;
 use signalbox::clock::Clock;
 use signalbox::config::Secret;
@@ -56,16 +57,14 @@ impl IrcEar {
 
     /// The next of which this is so; what came before it is passed over.
     pub async fn expect(&mut self, what: &str, is_it: impl Fn(&Heard) -> bool) -> Heard {
-        let end = Instant::now() + LIMIT;
-        loop {
-            let heard = self.heard();
-            if let Some(place) = heard.iter().skip(self.at).position(|(_, heard)| is_it(heard)) {
-                self.at += place + 1;
-                return heard[self.at - 1].1.clone();
-            }
-            assert!(Instant::now() < end, "{what}: not heard within {LIMIT:?}: {heard:#?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let from = self.at;
+        let look = || {
+            let heard = self.heard().into_iter().enumerate().skip(from);
+            heard.map(|(place, (_, heard))| (place, heard)).find(|(_, heard)| is_it(heard))
+        };
+        let (place, heard) = until(what, LIMIT, || std::future::ready(look())).await;
+        self.at = place + 1;
+        heard
     }
 
     /// Waits until it is connected, and says under which nick.

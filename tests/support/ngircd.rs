@@ -68,10 +68,7 @@ impl Ngircd {
 
     /// Somebody who may throw out.
     pub async fn operator(&self) -> IrcClient {
-        let mut operator = self.client("oper").await;
-        operator.send("OPER op op");
-        operator.expect(" 381 ").await;
-        operator
+        IrcClient::operator(self.port).await
     }
 
     /// Bans all whose user is called so, for these seconds.

@@ -3,11 +3,13 @@
 //! Its master has to be started by root; another user needs sudo without a password, as `tests/run` does.
 
 use super::openssl::Authority;
-use std::net::{TcpListener, TcpStream};
+use super::wait::until;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 /// A running one that takes letters for `example.org` from who is logged in as `bot`/`pass` over TLS; ended when it is
 /// dropped.
@@ -19,7 +21,7 @@ pub struct Postfix {
 }
 
 impl Postfix {
-    pub fn start() -> Postfix {
+    pub async fn start() -> Postfix {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap().to_owned();
         let authority = Authority::new(folder.path());
@@ -74,16 +76,9 @@ impl Postfix {
         command.args(["-c", &path, "start-fg"]).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
         let child = command.spawn().expect(MISSING);
         let postfix = Postfix { ca_file: authority.certificate(), folder, child, port };
-        postfix.ready();
+        let answers = || async move { TcpStream::connect(("127.0.0.1", port)).await.ok() };
+        until("postfix answers", Duration::from_secs(60), answers).await;
         postfix
-    }
-
-    fn ready(&self) {
-        let end = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < end, "it does not answer:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     pub fn log(&self) -> String {

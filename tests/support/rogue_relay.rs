@@ -15,6 +15,8 @@ pub enum Manner {
     CutsAfterData,
     /// Answers this to a command that contains that.
     Answers(Vec<(&'static str, &'static str)>),
+    /// Takes one letter over a connection, and ends it when it is offered another.
+    OneEach,
     /// Offers STARTTLS, takes it, and speaks no TLS then.
     LiesAboutTls,
 }
@@ -97,6 +99,7 @@ async fn talk(
     }
     stream.write_all(b"220 rogue.test ESMTP\r\n").await?;
     let mut to = Vec::new();
+    let mut served = false;
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
@@ -122,6 +125,7 @@ async fn talk(
                 stream.write_all(b"220 go ahead\r\n this is no TLS at all\r\n").await?;
                 return Ok(());
             }
+            "MAIL" if manner == Manner::OneEach && served => "421 4.7.0 one letter is enough",
             "RCPT" => {
                 to.push(line.trim_start_matches("RCPT TO:<").trim_end_matches('>').to_owned());
                 "250 ok"
@@ -152,6 +156,7 @@ async fn talk(
                     }
                     _ => {
                         taken.lock().unwrap().push(Taken { to: to.clone(), text });
+                        served = true;
                         "250 2.0.0 kept"
                     }
                 }

@@ -83,7 +83,7 @@ pub use config::{Channel, Config};
 
 use super::StartError;
 use crate::config::{Kind, Problems, Section};
-use crate::supervise::{Child, Pause, Policy, Strategy, WhenExhausted};
+use crate::supervise::{Child, Strategy};
 use actix::AsyncContext;
 use bot::{Adopt, Finish, IrcBot, Options};
 use commands::Desk;
@@ -134,7 +134,7 @@ pub fn launch(setup: &super::Setup, config: Config, settings: Settings) -> Runni
     let presence = Arc::new(Mutex::new(Presence::new(&config.nick)));
     let (options, adopted) = watch::channel(Options::new(config));
     let mut connected = None;
-    let bot = setup.group.start(&name, policy(), |ctx, gauges| {
+    let bot = setup.group.start(&name, super::own_bugs(), |ctx, gauges| {
         let connection = connection::start(&below, settings.clone(), ctx.address().recipient());
         let desk = Desk {
             db: setup.db.clone(),
@@ -158,16 +158,6 @@ pub fn launch(setup: &super::Setup, config: Config, settings: Settings) -> Runni
     });
     let connection = connected.expect("a child is made before it is started");
     Running { basedir: setup.basedir.clone(), bot, connection, settings, options }
-}
-
-/// Our own bugs.
-fn policy() -> Policy {
-    Policy {
-        pause: Pause::Exponential { first: Duration::from_millis(500), cap: Duration::from_secs(60) },
-        max_restarts: 6,
-        window: Duration::from_secs(900),
-        when_exhausted: WhenExhausted::Park,
-    }
 }
 
 impl Running {

@@ -2,7 +2,7 @@
 
 use super::address;
 use super::attachments;
-use super::digest;
+use super::digest::Digests;
 use super::letter::{Mail, Sender};
 use super::mime;
 use super::relay::Relay;
@@ -27,7 +27,8 @@ pub struct Carrier {
     pub rate: Arc<DefaultDirectRateLimiter>,
     pub basedir: PathBuf,
     pub attachment_limit: usize,
-    pub templates: Arc<Templates>,
+    /// What digests are made from; `None` for a target that makes none.
+    pub templates: Option<Arc<Templates>>,
     pub db: Db,
     /// Whose letters they are, but for when it was started.
     pub target: String,
@@ -78,7 +79,7 @@ impl Carrier {
     /// The letters of a batch. What cannot be a letter has its outcome at once.
     async fn jobs(&self, batch: &[Delivery], outcomes: &mut [Outcome]) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
-        let mut digests = digest::Digests::default();
+        let mut digests = Digests::default();
         for (place, delivery) in batch.iter().enumerate() {
             let read = Mail::of(delivery).and_then(|mail| {
                 let to = address::recipient(&mail.recipient)?.email;
@@ -100,17 +101,23 @@ impl Carrier {
                 None => jobs.push(Job { places: vec![place], to: vec![to], mail }),
             }
         }
-        if !digests.is_empty() {
-            let target = self.target.clone();
-            let Ok(started) = self.db.read(move |conn| outbox::started(conn, &target)).await else {
-                // Without that they would have other names than before: they wait for the database.
-                return jobs;
-            };
-            let sender = |from: &str| Sender::of(&self.target, started, from);
-            let made = digests.letters(sender, &self.templates);
-            jobs.extend(made.into_iter().map(|(places, to, mail)| Job { places, to: vec![to], mail }));
-        }
+        jobs.extend(self.digests(digests).await);
         jobs
+    }
+
+    async fn digests(&self, digests: Digests) -> Vec<Job> {
+        let Some(templates) = self.templates.clone().filter(|_| !digests.is_empty()) else { return Vec::new() };
+        let target = self.target.clone();
+        let Ok(started) = self.db.read(move |conn| outbox::started(conn, &target)).await else {
+            // Without that they would have other names than before: they wait for the database.
+            return Vec::new();
+        };
+        let target = self.target.clone();
+        let making = tokio::task::spawn_blocking(move || {
+            digests.letters(|from: &str| Sender::of(&target, started, from), &templates)
+        });
+        let made = making.await.unwrap_or_default();
+        made.into_iter().map(|(places, to, mail)| Job { places, to: vec![to], mail }).collect()
     }
 
     /// A verdict for each recipient of the letter.
@@ -126,27 +133,32 @@ impl Carrier {
         self.rate.until_ready().await;
         let letter = Outgoing { from: &from, to: &job.to, full: &written.full, bare: written.bare.as_deref() };
         let mut held = self.connection.lock().await;
-        let mut session = match self.session(&mut held).await {
-            Ok(session) => session,
-            Err(why) => return for_all(Verdict::Away(why)),
-        };
-        let (verdicts, stands) = session.send(&letter).await;
+        if let Some(mut session) = held.session.take()
+            && session.stands().await
+        {
+            let (verdicts, stands) = session.send(&letter).await;
+            self.keep(&mut held, session, stands);
+            // Many a relay takes so many letters over a connection and no more; that is no reason to leave it alone.
+            if stands || !verdicts.iter().all(|verdict| matches!(verdict, Verdict::Away(_))) {
+                return verdicts;
+            }
+        }
+        match Session::open(&self.relay, &self.basedir).await {
+            Ok(mut session) => {
+                let (verdicts, stands) = session.send(&letter).await;
+                self.keep(&mut held, session, stands);
+                verdicts
+            }
+            Err(why) => for_all(Verdict::Away(why)),
+        }
+    }
+
+    fn keep(&self, held: &mut Held, session: Session, stands: bool) {
         if stands {
             held.session = Some(session);
             held.used += 1;
             tokio::spawn(close_when_idle(Arc::clone(&self.connection), held.used));
         }
-        verdicts
-    }
-
-    /// The one that stands, or a new one.
-    async fn session(&self, held: &mut Held) -> Result<Session, String> {
-        if let Some(mut session) = held.session.take()
-            && session.stands().await
-        {
-            return Ok(session);
-        }
-        Session::open(&self.relay, &self.basedir).await
     }
 
     async fn written(&self, mail: &Mail) -> Result<Written, Verdict> {

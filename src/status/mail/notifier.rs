@@ -140,7 +140,7 @@ impl MailNotifier {
             relay: config.relay.clone(),
             basedir: basedir.to_owned(),
             attachment_limit: config.attachment_limit,
-            templates: Arc::clone(&templates),
+            templates: config.digest_window.map(|_| Arc::clone(&templates)),
             db: db.clone(),
             target: name.clone(),
             connection: Connection::default(),

@@ -16,7 +16,7 @@ use lettre::transport::smtp::response::Response;
 use std::error::Error as _;
 use std::fmt::Display;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// So many times as long as for a command it may take to answer a whole letter, which the relay may look through first.
@@ -59,8 +59,8 @@ impl Session {
     pub async fn open(relay: &Relay, basedir: &Path) -> Result<Session, String> {
         let hello = ClientId::default();
         let connection = match relay.security {
-            Security::Implicit => connect(relay, Some(tls(relay, basedir, true)?), &hello).await?,
-            Security::StartTls => start_tls(relay, tls(relay, basedir, true)?, &hello).await?,
+            Security::Implicit => connect(relay, Some(tls(relay, basedir, true).await?), &hello).await?,
+            Security::StartTls => start_tls(relay, tls(relay, basedir, true).await?, &hello).await?,
             Security::IfOffered => if_offered(relay, basedir, &hello).await?,
         };
         let mut session = Session { connection, limit: relay.timeout, last_used: Instant::now() };
@@ -253,7 +253,8 @@ async fn if_offered(relay: &Relay, basedir: &Path, hello: &ClientId) -> Result<A
     }
     // Who is there matters once there is a password to be had.
     let verified = relay.login.is_some() && !relay.is_here();
-    let secured = within(2 * relay.timeout, connection.starttls(tls(relay, basedir, verified)?, hello)).await;
+    let tls = tls(relay, basedir, verified).await?;
+    let secured = within(2 * relay.timeout, connection.starttls(tls, hello)).await;
     match secured {
         Ok(()) => Ok(connection),
         Err(failed) if verified => Err(format!("TLS: {failed}")),
@@ -262,10 +263,16 @@ async fn if_offered(relay: &Relay, basedir: &Path, hello: &ClientId) -> Result<A
     }
 }
 
-fn tls(relay: &Relay, basedir: &Path, verified: bool) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(relay.host.clone());
-    if let Some(file) = &relay.ca_file {
-        let file = basedir.join(file);
+/// Reads the certificates of the system, which takes a while, and those of `caFile`.
+async fn tls(relay: &Relay, basedir: &Path, verified: bool) -> Result<TlsParameters, String> {
+    let (host, ca_file) = (relay.host.clone(), relay.ca_file.as_ref().map(|file| basedir.join(file)));
+    let made = tokio::task::spawn_blocking(move || parameters(host, ca_file, verified)).await;
+    made.unwrap_or_else(|_| Err("TLS cannot be set up".to_owned()))
+}
+
+fn parameters(host: String, ca_file: Option<PathBuf>, verified: bool) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(host);
+    if let Some(file) = ca_file {
         let pem = std::fs::read(&file).map_err(|cause| format!("cannot read caFile {}: {cause}", file.display()))?;
         let certificate = Certificate::from_pem(&pem)
             .map_err(|cause| format!("caFile {} holds no certificate: {cause}", file.display()))?;

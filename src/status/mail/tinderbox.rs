@@ -23,11 +23,10 @@ use crate::config::{Kind, Options, Problems, RenderContext, Renderable, Section}
 use crate::db::outbox::Delivery;
 use crate::db::{Conn, Db, DbError, builders, builds};
 use crate::model::*;
-use crate::render::{Templates, words};
+use crate::render::words;
 use crate::status::outbox::{self, Outcome, Pace, Target};
 use crate::status::{Setup, StartError};
 use std::path::Path;
-use std::sync::Arc;
 
 /// For the configuration's catalog.
 pub const KIND: Kind = Kind {
@@ -141,7 +140,7 @@ pub fn make(
         relay: config.relay.clone(),
         basedir: basedir.to_owned(),
         attachment_limit: LOGS,
-        templates: Arc::new(Templates::new(Vec::new())),
+        templates: None,
         db: db.clone(),
         target: name.clone(),
         connection: Connection::default(),

@@ -6,7 +6,8 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError, outbox};
 use crate::hub::Hub;
 use crate::model::*;
-use crate::supervise::{Child, Gauges, Group, Pause, Policy, Strategy, WhenExhausted};
+use crate::status::own_bugs;
+use crate::supervise::{Child, Gauges, Group, Strategy};
 use futures::future::LocalBoxFuture;
 use governor::DefaultDirectRateLimiter;
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ pub fn start<T: Target>(group: &Group, hub: &Hub, db: &Db, clock: &Clock, target
         target,
     });
     let kept = Arc::clone(&desk);
-    let child = group.start(&name, policy(), move |_, gauges| {
+    let child = group.start(&name, own_bugs(), move |_, gauges| {
         *kept.gauges() = gauges.clone();
         Composer::new(kept)
     });
@@ -72,16 +73,6 @@ impl Running {
     /// What was not handed over waits in the database for the next start.
     pub async fn stop(self, limit: Duration) {
         (self.end)(limit).await;
-    }
-}
-
-/// Our own bugs: pauses long enough that a destination which needs care is not hammered.
-fn policy() -> Policy {
-    Policy {
-        pause: Pause::Exponential { first: Duration::from_millis(500), cap: Duration::from_secs(60) },
-        max_restarts: 6,
-        window: Duration::from_secs(900),
-        when_exhausted: WhenExhausted::Park,
     }
 }
 
@@ -160,7 +151,7 @@ impl<T: Target> Desk<T> {
         });
         self.counters().insert(destination.to_owned(), Arc::clone(&counter));
         let (desk, kept) = (Arc::clone(self), Arc::clone(&counter));
-        self.senders.start(destination, policy(), move |_, gauges| Sender::new(desk, kept, gauges.clone()));
+        self.senders.start(destination, own_bugs(), move |_, gauges| Sender::new(desk, kept, gauges.clone()));
         counter
     }
 

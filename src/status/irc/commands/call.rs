@@ -92,6 +92,16 @@ impl Call {
         found.ok_or_else(|| Sorry::Said(format!("no such builder '{name}'")))
     }
 
+    /// The one builder the command's words name, or all that are spoken of when none is named. `usage` is for other words.
+    pub async fn which(&self, usage: &str) -> Result<Vec<Builder>, Sorry> {
+        match self.words()?.as_slice() {
+            [] => self.builders().await,
+            [all] if all == "all" => self.builders().await,
+            [name] => Ok(vec![self.builder(name).await?]),
+            _ => Err(Sorry::usage(usage)),
+        }
+    }
+
     /// The builders that are spoken of when none is named, by name.
     pub async fn builders(&self) -> Result<Vec<Builder>, Sorry> {
         let tags = self.config.tags.clone();

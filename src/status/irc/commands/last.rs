@@ -9,14 +9,8 @@ use crate::master::authz::{Action, Subject};
 pub const USAGE: &str = "last <which> - list last build status for builder <which>";
 
 pub async fn run(call: &Call) -> Result<Vec<Act>, Sorry> {
-    let words = call.words()?;
     call.may(Action::View, Subject::Nothing).await?;
-    let builders = match words.as_slice() {
-        [] => call.builders().await?,
-        [all] if all == "all" => call.builders().await?,
-        [name] => vec![call.builder(name).await?],
-        _ => return Err(Sorry::usage("last <builder>")),
-    };
+    let builders = call.which("last <builder>").await?;
     let names: Vec<String> = builders.into_iter().map(|builder| builder.name).collect();
     if names.is_empty() {
         return Ok(say("there are no builders"));

@@ -10,14 +10,8 @@ use std::sync::Arc;
 pub const USAGE: &str = "status [<which>] - List status of a builder (or all builders)";
 
 pub async fn run(call: &Call) -> Result<Vec<Act>, Sorry> {
-    let words = call.words()?;
     call.may(Action::View, Subject::Nothing).await?;
-    let builders = match words.as_slice() {
-        [] => call.builders().await?,
-        [all] if all == "all" => call.builders().await?,
-        [name] => vec![call.builder(name).await?],
-        _ => return Err(Sorry::usage("status <builder>")),
-    };
+    let builders = call.which("status <builder>").await?;
     let names: Vec<String> = builders.iter().map(|builder| builder.name.clone()).collect();
     if names.is_empty() {
         return Ok(say("there are no builders"));
