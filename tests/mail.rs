@@ -12,21 +12,9 @@ use signalbox::model::*;
 use signalbox::status::mail::tinderbox;
 use signalbox::status::mail::{Mode, Project, Rates, intro};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// What came is in this file of `tests/data/mail`; `UPDATE=1` writes it.
-fn check(name: &str, came: &Value) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail").join(format!("{name}.json"));
-    let came = format!("{came:#}\n");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, &came).unwrap();
-    }
-    assert_eq!(came, std::fs::read_to_string(&file).unwrap_or_default(), "{name}; UPDATE=1 rewrites it");
-}
 
 /// A house at one moment, so that letters are the same each time.
 fn house(place: &crate::support::database::Place) -> House {
@@ -290,6 +278,27 @@ async fn the_previous_build_is_what_the_function_says() {
     let letters = letters_of(before, &options, builds, 1).await;
     assert!(part(&letters[0], "text/plain").contains("a restored build"));
     assert!(part(&letters[0], "text/plain").contains("/builds/6"));
+}
+
+#[actix::test]
+async fn a_domain_is_put_behind_names_and_each_person_gets_one_letter() {
+    let mut of = changed(1);
+    for (change, who) in of.source_stamps[0].changes.iter_mut().zip(["ann", "Bob <bob@elsewhere.example>"]) {
+        change.who = who.to_owned();
+    }
+    of.source_stamps[0].patch =
+        Some(Patch { author: "cleo".to_owned(), body: "--- a\n".to_owned(), ..Patch::default() });
+    of.properties.set("owners", serde_json::json!(["ann", "dora"]), "Scheduler");
+    let whole = vec![(of.clone(), Results::Failure, "")];
+    let options = "lookup=util.Domain('example.org'), extraRecipients=['dora@example.org'], addPatch=False";
+    let letters = letters_of("", options, whole, 1).await;
+    let expected = ["ann@example.org", "bob@elsewhere.example", "cleo@example.org", "dora@example.org"];
+    assert_eq!(to(&letters[0]), expected);
+    assert!(attachments(&letters[0]).is_empty());
+    let options = "lookup='example.org', sendToInterestedUsers=False, extraRecipients=['list@example.org']";
+    let letters = letters_of("", options, vec![(of, Results::Failure, "")], 1).await;
+    assert_eq!(to(&letters[0]), ["list@example.org"]);
+    assert_eq!(attachments(&letters[0]), [named("source patch 0", "--- a\n")]);
 }
 
 #[actix::test]

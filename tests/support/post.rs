@@ -3,6 +3,7 @@
 use super::facts::*;
 use super::probe::House;
 use super::wait::eventually;
+use serde_json::Value;
 use signalbox::config::{Catalog, load_text};
 use signalbox::db::{cursors, logs};
 use signalbox::model::*;
@@ -79,4 +80,16 @@ pub async fn builders(house: &House, names: &[&str]) {
     for name in names {
         house.hub.record(Event::BuilderAdded { builder: builder(name) }).await.unwrap();
     }
+}
+
+/// What came is in this file of `tests/data/mail`; `UPDATE=1` writes it.
+#[track_caller]
+pub fn check(name: &str, came: &Value) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail").join(format!("{name}.json"));
+    let came = format!("{came:#}\n");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &came).unwrap();
+    }
+    assert_eq!(came, std::fs::read_to_string(&file).unwrap_or_default(), "{name}; UPDATE=1 rewrites it");
 }

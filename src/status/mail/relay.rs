@@ -64,3 +64,26 @@ impl Rates {
         rates.entry((relay.destination(), rate.get())).or_insert_with(limiter).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notifiers_of_one_relay_and_rate_share_it() {
+        let relay = |host: &str, letters_per_minute: u32| Relay {
+            host: host.to_owned(),
+            port: 25,
+            security: Security::IfOffered,
+            login: None,
+            ca_file: None,
+            letters_per_minute,
+            timeout: Duration::from_secs(60),
+        };
+        let rates = Rates::default();
+        let first = rates.of(&relay("a", 60));
+        assert!(Arc::ptr_eq(&first, &rates.clone().of(&relay("a", 60))));
+        assert!(!Arc::ptr_eq(&first, &rates.of(&relay("b", 60))) && !Arc::ptr_eq(&first, &rates.of(&relay("a", 61))));
+        assert!(relay("127.0.0.1", 1).is_here() && relay("::1", 1).is_here() && !relay("127.1", 1).is_here());
+    }
+}
